@@ -1,0 +1,424 @@
+#include "gpo/assemble.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema/arena.h"
+#include "schema/err.h"
+#include "schema/ident.h"
+#include "schema/ipsecdata.h"
+#include "schema/policy.h"
+#include "schema/utf.h"
+
+#define RDN_SHOWN	120	/* bytes of a name in a message */
+
+/* One reference from a rule, by DN; several rules may name one object. */
+struct ref {
+	const char	*dn, *key;	/* key NULL: none (default response) */
+	struct guid	 rule;		/* for messages: the first that names it */
+	struct guid	 id;		/* of the object, once read */
+};
+
+struct work {
+	const struct dir_snapshot	*s;
+	struct ipsec_policy		*p;
+	struct arena			*scratch;
+	struct ref			*lists, *negpols;	/* one a rule each */
+};
+
+/* ---- objects and their attributes ---- */
+
+/* "rule CN=ipsecNFA{...}: <message so far>" */
+static int object_prefix(struct err *err, const char *what, const char *dn)
+{
+	const char *parent = dn_parent(dn);
+	size_t n = parent ? (size_t)(parent - dn) : strlen(dn);
+
+	while (parent && n && (dn[n - 1] == ',' || dn[n - 1] == ' '))
+		n--;
+	return err_prefix(err, "%s %.*s", what, (int)(n < RDN_SHOWN ? n : RDN_SHOWN), dn);
+}
+
+static int rule_prefix(struct err *err, const struct guid *id)
+{
+	char text[GUID_TEXT];
+
+	guid_text(id, text);
+	return err_prefix(err, "rule %s", text);
+}
+
+static int object_find(const struct dir_entry **ret, const struct work *w, const char *dn, const char *class, struct err *err)
+{
+	enum dir_state state;
+	const struct dir_entry *e;
+
+	/* A value that outlived its target: [MS-ADTS] 3.1.1.5.5. */
+	if (strcasestr(dn, "\\0ADEL:"))
+		return err_set(err, ERR_ABSENT, "was deleted");
+	e = snapshot_entry(w->s, dn, &state);
+	if (state == DIR_STATE_DENIED)
+		return err_set(err, ERR_DENIED, "cannot be read with this account");
+	if (!e || state != DIR_STATE_FOUND)
+		return err_set(err, ERR_ABSENT, "does not exist");
+	if (!entry_has_class(e, class))
+		return err_set(err, ERR_FORMAT, "is not of class %s", class);
+	*ret = e;
+	return 0;
+}
+
+static int text_get(const char **ret, const struct work *w, const struct dir_entry *e, const char *attr, struct err *err)
+{
+	const struct dir_value *v = entry_value(e, attr);
+	const char *text;
+
+	if (!v) {
+		*ret = "";
+		return 0;
+	}
+	text = arena_strndup(w->p->arena, (const char *)v->p, v->len);
+	if (!text)
+		return err_nomem(err);
+	if (strlen(text) != v->len || !utf8_valid(text))
+		return err_set(err, ERR_FORMAT, "%s is not text", attr);
+	*ret = text;
+	return 0;
+}
+
+static int names_get(const char **name, const char **description, const struct work *w, const struct dir_entry *e, struct err *err)
+{
+	return text_get(name, w, e, "ipsecName", err) || text_get(description, w, e, "description", err) ? -1 : 0;
+}
+
+/* ipsecID, or the GUID in the name; both must be the same. */
+static int id_get(struct guid *ret, const struct work *w, const struct dir_entry *e, struct err *err)
+{
+	const struct dir_value *v = entry_value(e, "ipsecID");
+	const char *cn = dn_rdn_value(w->scratch, e->dn, "CN");
+	const char *brace = cn ? strchr(cn, '{') : NULL;
+	struct guid named, said;
+	bool has_name = brace && guid_parse(&named, brace, strlen(brace));
+
+	if (!v && !has_name)
+		return err_set(err, ERR_FORMAT, "has neither ipsecID nor a GUID in its name");
+	if (v && !guid_parse(&said, (const char *)v->p, v->len))
+		return err_set(err, ERR_FORMAT, "ipsecID '%s' is not a GUID", (const char *)v->p);
+	if (v && has_name && guid_cmp(&said, &named))
+		return err_set(err, ERR_FORMAT, "ipsecID %s is not the one in its name", (const char *)v->p);
+	*ret = v ? said : named;
+	return 0;
+}
+
+static int blob_get(const struct dir_value **ret, const struct dir_entry *e, struct err *err)
+{
+	const struct dir_attr *attr = entry_attr(e, "ipsecData");
+
+	if (!attr || attr->n_values == 0)
+		return err_set(err, ERR_FORMAT, "ipsecData is missing");
+	if (attr->n_values > 1)
+		return err_set(err, ERR_FORMAT, "ipsecData has %zu values", attr->n_values);
+	*ret = &attr->values[0];
+	return 0;
+}
+
+static int dn_get(const char **ret, const struct dir_value *v, const char *attr, struct err *err)
+{
+	if (v->len == 0 || strlen((const char *)v->p) != v->len || !utf8_valid((const char *)v->p))
+		return err_set(err, ERR_FORMAT, "%s is not a DN", attr);
+	*ret = (const char *)v->p;
+	return 0;
+}
+
+/* *ret is NULL when there is none and none is needed. */
+static int reference_get(const char **ret, const struct dir_entry *e, const char *name, bool needed, struct err *err)
+{
+	const struct dir_attr *attr = entry_attr(e, name);
+	size_t n = attr ? attr->n_values : 0;
+
+	if (n > 1)
+		return err_set(err, ERR_FORMAT, "%s has %zu values", name, n);
+	if (n == 1)
+		return dn_get(ret, &attr->values[0], name, err);
+	if (needed)
+		return err_set(err, ERR_FORMAT, "%s is missing", name);
+	*ret = NULL;
+	return 0;
+}
+
+/* ---- the five classes ---- */
+
+static int policy_object(const struct dir_entry **ret, const struct work *w, const char *dn, struct err *err)
+{
+	struct ipsec_policy *p = w->p;
+	const struct dir_value *blob;
+	const struct dir_entry *e;
+
+	if (object_find(&e, w, dn, "ipsecPolicy", err) || id_get(&p->id, w, e, err) ||
+	    names_get(&p->name, &p->description, w, e, err) ||
+	    text_get(&p->when_changed, w, e, "whenChanged", err) ||
+	    blob_get(&blob, e, err) || ipsecdata_policy_parse(&p->polling_seconds, blob, err))
+		return -1;
+	p->dn = arena_strdup(p->arena, e->dn);
+	if (!p->dn)
+		return err_nomem(err);
+	*ret = e;
+	return 0;
+}
+
+static int isakmp_object(const struct work *w, const char *dn, struct err *err)
+{
+	struct ipsec_isakmp *m = &w->p->isakmp;
+	const struct dir_value *blob;
+	const struct dir_entry *e;
+
+	if (object_find(&e, w, dn, "ipsecISAKMPPolicy", err) || id_get(&m->id, w, e, err) ||
+	    blob_get(&blob, e, err) || ipsecdata_isakmp_parse(m, w->p->arena, blob, err))
+		return object_prefix(err, "main mode", dn);
+	return 0;
+}
+
+static int ref_set(struct ref *ref, const struct work *w, const struct guid *rule, const char *dn, struct err *err)
+{
+	ref->rule = *rule;
+	ref->dn = dn;
+	if (!dn)
+		return 0;
+	ref->key = dn_key(w->scratch, dn);
+	return ref->key ? 0 : err_nomem(err);
+}
+
+static int rule_attrs(const struct work *w, size_t i, const struct dir_entry *e, struct err *err)
+{
+	struct ipsec_rule *r = &w->p->rules[i];
+	const struct dir_value *blob;
+	const char *negpol, *list;
+
+	if (names_get(&r->name, &r->description, w, e, err) ||
+	    blob_get(&blob, e, err) || ipsecdata_nfa_parse(r, w->p->arena, blob, err) ||
+	    reference_get(&negpol, e, "ipsecNegotiationPolicyReference", true, err) ||
+	    /* Joining several lists would change what one of them says. */
+	    reference_get(&list, e, "ipsecFilterReference", false, err) ||
+	    ref_set(&w->negpols[i], w, &r->id, negpol, err) ||
+	    ref_set(&w->lists[i], w, &r->id, list, err))
+		return rule_prefix(err, &r->id);
+	r->default_response = !list;
+	return 0;
+}
+
+static int rule_object(const struct work *w, size_t i, const char *dn, struct err *err)
+{
+	const struct dir_entry *e;
+
+	if (object_find(&e, w, dn, "ipsecNFA", err) || id_get(&w->p->rules[i].id, w, e, err))
+		return object_prefix(err, "rule", dn);
+	return rule_attrs(w, i, e, err);
+}
+
+static int list_object(struct ipsec_filter_list *l, const struct work *w, const char *dn, struct err *err)
+{
+	const struct dir_value *blob;
+	const struct dir_entry *e;
+
+	if (object_find(&e, w, dn, "ipsecFilter", err) || id_get(&l->id, w, e, err) ||
+	    names_get(&l->name, &l->description, w, e, err) ||
+	    blob_get(&blob, e, err) || ipsecdata_filter_parse(l, w->p->arena, blob, err))
+		return object_prefix(err, "filter list", dn);
+	return 0;
+}
+
+static int negpol_object(struct ipsec_negpol *n, const struct work *w, const char *dn, struct err *err)
+{
+	const struct dir_value *blob;
+	const struct dir_entry *e;
+
+	if (object_find(&e, w, dn, "ipsecNegotiationPolicy", err) || id_get(&n->id, w, e, err) ||
+	    names_get(&n->name, &n->description, w, e, err) ||
+	    ipsecdata_action_parse(n, entry_text(e, "iPSECNegotiationPolicyAction"),
+	    entry_text(e, "iPSECNegotiationPolicyType"), err) ||
+	    blob_get(&blob, e, err) || ipsecdata_negpol_parse(n, w->p->arena, blob, err))
+		return object_prefix(err, "filter action", dn);
+	return 0;
+}
+
+/* ---- each object once, and the references resolved ---- */
+
+static int ref_cmp(const void *x, const void *y)
+{
+	return strcmp(((const struct ref *)x)->key, ((const struct ref *)y)->key);
+}
+
+/* The distinct ones among n references, sorted by key. */
+static int refs_unique(struct ref **ret, size_t *ret_n, const struct ref *refs, size_t n, struct arena *a, struct err *err)
+{
+	struct ref *u = arena_zalloc(a, n, sizeof(*u));
+	size_t n_u = 0, kept = 0;
+
+	if (!u)
+		return err_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		if (refs[i].key)
+			u[n_u++] = refs[i];
+	qsort(u, n_u, sizeof(*u), ref_cmp);
+	for (size_t i = 0; i < n_u; i++)
+		if (!kept || ref_cmp(&u[kept - 1], &u[i]))
+			u[kept++] = u[i];
+	*ret = u;
+	*ret_n = kept;
+	return 0;
+}
+
+static int list_cmp(const void *x, const void *y)
+{
+	return guid_cmp(&((const struct ipsec_filter_list *)x)->id, &((const struct ipsec_filter_list *)y)->id);
+}
+
+static int negpol_cmp(const void *x, const void *y)
+{
+	return guid_cmp(&((const struct ipsec_negpol *)x)->id, &((const struct ipsec_negpol *)y)->id);
+}
+
+static int rule_cmp(const void *x, const void *y)
+{
+	return guid_cmp(&((const struct ipsec_rule *)x)->id, &((const struct ipsec_rule *)y)->id);
+}
+
+static int lists_resolve(const struct work *w, struct err *err)
+{
+	struct ipsec_policy *p = w->p;
+	struct ref *refs, *found;
+	size_t n;
+
+	if (refs_unique(&refs, &n, w->lists, p->n_rules, w->scratch, err))
+		return -1;
+	p->filter_lists = arena_zalloc(p->arena, n, sizeof(*p->filter_lists));
+	if (!p->filter_lists)
+		return err_nomem(err);
+	for (size_t i = 0; i < n; i++) {
+		if (list_object(&p->filter_lists[i], w, refs[i].dn, err))
+			return rule_prefix(err, &refs[i].rule);
+		refs[i].id = p->filter_lists[i].id;
+	}
+	p->n_filter_lists = n;
+	qsort(p->filter_lists, n, sizeof(*p->filter_lists), list_cmp);
+	for (size_t i = 0; i < p->n_rules; i++) {
+		struct ipsec_filter_list key = { 0 };
+
+		if (!w->lists[i].key)
+			continue;
+		found = bsearch(&w->lists[i], refs, n, sizeof(*refs), ref_cmp);
+		key.id = found->id;
+		p->rules[i].filter_list = bsearch(&key, p->filter_lists, n, sizeof(key), list_cmp);
+	}
+	return 0;
+}
+
+static int negpols_resolve(const struct work *w, struct err *err)
+{
+	struct ipsec_policy *p = w->p;
+	struct ref *refs, *found;
+	size_t n;
+
+	if (refs_unique(&refs, &n, w->negpols, p->n_rules, w->scratch, err))
+		return -1;
+	p->negpols = arena_zalloc(p->arena, n, sizeof(*p->negpols));
+	if (!p->negpols)
+		return err_nomem(err);
+	for (size_t i = 0; i < n; i++) {
+		if (negpol_object(&p->negpols[i], w, refs[i].dn, err))
+			return rule_prefix(err, &refs[i].rule);
+		refs[i].id = p->negpols[i].id;
+	}
+	p->n_negpols = n;
+	qsort(p->negpols, n, sizeof(*p->negpols), negpol_cmp);
+	for (size_t i = 0; i < p->n_rules; i++) {
+		struct ipsec_negpol key = { 0 };
+
+		found = bsearch(&w->negpols[i], refs, n, sizeof(*refs), ref_cmp);
+		key.id = found->id;
+		p->rules[i].negpol = bsearch(&key, p->negpols, n, sizeof(key), negpol_cmp);
+	}
+	return 0;
+}
+
+static int rules_read(struct work *w, const struct dir_entry *policy, struct err *err)
+{
+	const struct dir_attr *attr = entry_attr(policy, "ipsecNFAReference");
+	size_t n = attr ? attr->n_values : 0;
+	struct ref *refs = arena_zalloc(w->scratch, n, sizeof(*refs)), *unique;
+	static const struct guid none;
+	struct ipsec_policy *p = w->p;
+	size_t n_unique;
+	const char *dn = NULL;
+
+	p->rules = arena_zalloc(p->arena, n, sizeof(*p->rules));
+	w->lists = arena_zalloc(w->scratch, n, sizeof(*w->lists));
+	w->negpols = arena_zalloc(w->scratch, n, sizeof(*w->negpols));
+	if (!refs || !p->rules || !w->lists || !w->negpols)
+		return err_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		if (dn_get(&dn, &attr->values[i], "ipsecNFAReference", err) ||
+		    ref_set(&refs[i], w, &none, dn, err))
+			return -1;
+	/* Before any is read: the work is bounded by what the directory holds. */
+	if (refs_unique(&unique, &n_unique, refs, n, w->scratch, err))
+		return -1;
+	if (n_unique != n)
+		return err_set(err, ERR_FORMAT, "ipsecNFAReference names a rule twice");
+	for (size_t i = 0; i < n; i++)
+		if (rule_object(w, i, refs[i].dn, err))
+			return -1;
+	p->n_rules = n;
+	return 0;
+}
+
+static int graph_read(struct work *w, const char *policy_dn, struct err *err)
+{
+	struct ipsec_policy *p = w->p;
+	const struct dir_entry *e = NULL;
+	const char *isakmp;
+
+	if (policy_object(&e, w, policy_dn, err) ||
+	    reference_get(&isakmp, e, "ipsecISAKMPReference", true, err) ||
+	    isakmp_object(w, isakmp, err))
+		return object_prefix(err, "policy", policy_dn);
+	if (rules_read(w, e, err) || lists_resolve(w, err) || negpols_resolve(w, err))
+		return -1;
+	qsort(p->rules, p->n_rules, sizeof(*p->rules), rule_cmp);
+	return policy_check(p, err);
+}
+
+int policy_assemble(struct ipsec_policy **ret, const struct dir_snapshot *s, const char *policy_dn, struct err *err)
+{
+	struct work w = { .s = s };
+	int rc = -1;
+
+	w.p = policy_new();
+	w.scratch = arena_new(0);
+	if (!w.p || !w.scratch) {
+		err_nomem(err);
+		goto out;
+	}
+	if (graph_read(&w, policy_dn, err))
+		goto out;
+	*ret = w.p;
+	w.p = NULL;
+	rc = 0;
+out:
+	arena_free(w.scratch);
+	policy_free(w.p);
+	return rc;
+}
+
+int policy_assemble_entries(struct ipsec_policy **ret, const struct dir_entry *entries, size_t n_entries, const char *policy_dn, struct err *err)
+{
+	static const char *const all[] = { "*", NULL };
+	const struct dir_query q = { "", DIR_SUB, "(objectClass=*)", all, 0 };
+	struct dir_snapshot *s = snapshot_new();
+	int rc = -1;
+
+	if (!s)
+		return err_nomem(err);
+	if (!snapshot_add(s, &q, DIR_OK, entries, n_entries, err))
+		rc = policy_assemble(ret, s, policy_dn, err);
+	snapshot_free(s);
+	return rc;
+}

@@ -1,0 +1,97 @@
+/* gpo/walk.h - the questions of [MS-GPOL] 3.2.5.1 and [MS-GPIPSEC] 3.2.5 in their
+ * order, as far as a snapshot answers them.  Private to gpo/: gp_next_query()
+ * walks to the first open question, gp_resolve() to the end.
+ *
+ * Every step returns 1 when an answer is missing (w->need is the search), 0 when
+ * its part of the walk is filled, -1 on error.  A step looks only at answers to
+ * its own and earlier questions, so that repeating it with more answers never
+ * changes what it asked before.  Results live in w->a. */
+#ifndef GPO_WALK_H
+#define GPO_WALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gpo/dnset.h"
+#include "gpo/query.h"
+#include "gpo/rsop.h"
+#include "gpo/som.h"
+#include "schema/snapshot.h"
+
+#define WALK_HINTS_MAX	300
+#define WALK_GROUPS_MAX	2048
+#define WALK_LEVELS_MAX	64	/* of nested groups */
+#define WALK_SIDS_MAX	4096
+
+/* One GPO, however often it is linked. */
+struct walk_gpo {
+	const char		*dn, *ipsec_dn;
+	struct guid		 id;
+	const char		*name;
+	const struct dir_entry	*entry;		/* NULL: not found, or no link to it counts */
+	bool			 counts;	/* a link to it is neither disabled nor blocked */
+	enum gp_verdict		 refused;	/* up to access; GP_APPLIES: not refused so far */
+	const char		*note;
+	const char		*wmi_filter;	/* "": none */
+	bool			 has_ipsec;
+};
+
+struct gp_walk {
+	const struct dir_snapshot	*s;
+	const struct gp_subject		*who;
+	struct arena			*a;
+	struct dir_query		 need;
+
+	bool				 ad;		/* an AD, as its root DSE says */
+	const struct dir_entry		*root;		/* NULL: none, or empty */
+	const char			*base_dn;	/* naming context of the computer; "" not known */
+	const char			*config_dn;
+	bool				 combined;	/* hints were asked for in one search */
+	struct dnset			 hinted;	/* then: these */
+	const struct dir_entry		*computer;
+	const char			*computer_dn, *domain_dn, *domain;
+	const char			*ping_site;	/* NULL: the DC did not tell; "": none */
+	const char			*site, *site_from;
+	struct gp_som			*soms;		/* nearest OU first, domain, site */
+	size_t				 n_soms;
+	struct gp_ranked		*ranked;	/* every link, ascending strength */
+	size_t				 n_ranked;
+	struct dnset			 gpo_dns;
+	struct walk_gpo			*gpos;		/* as in gpo_dns */
+	struct sid			*token;
+	size_t				 n_token;
+	const char			*token_from;	/* "": not needed */
+};
+
+struct walk_assigned {
+	enum gp_assignment	 assignment;
+	enum err_code		 why;
+	const char		*reason, *policy_dn;
+	const struct dir_entry	*policy;	/* when assigned */
+};
+
+/* All steps up to the GPOs' verdicts. */
+int walk_run(struct gp_walk *w, struct err *err);
+enum gp_verdict walk_verdict(const struct gp_walk *w, size_t rank, bool wmi_allow, const char **ret_note);
+/* The strongest link that applies; false: none. */
+bool walk_winner(size_t *ret_rank, const struct gp_walk *w, bool wmi_allow);
+const struct walk_gpo *walk_gpo_of(const struct gp_walk *w, size_t rank);
+int walk_assignment(struct walk_assigned *ret, struct gp_walk *w, const struct walk_gpo *g, struct err *err);
+
+/* ---- steps of their own files, and what they share ---- */
+int walk_site(struct gp_walk *w, struct err *err);	/* adds the site to the SOMs */
+int walk_token(struct gp_walk *w, struct err *err);
+int walk_gpos(struct gp_walk *w, struct err *err);
+
+/* 0 and *ret, or 1. */
+int walk_ask(struct gp_walk *w, const struct dir_query *q, const struct dir_search **ret);
+/* FOUND, DENIED or ABSENT, with a base search if nothing else told. */
+int walk_ask_entry(struct gp_walk *w, const char *dn, const char *const *attrs, const struct dir_entry **ret, enum dir_state *ret_state);
+/* Asks for many DNs below base; those that come are in the snapshot then. */
+int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n, struct err *err);
+bool walk_hinted(const struct gp_walk *w, const char *dn);
+int walk_som_fill(struct gp_walk *w, struct gp_som *som, const struct dir_entry *e, struct err *err);
+/* The one-level search that returns every policy object of a domain. */
+int walk_ask_container(struct gp_walk *w, const char *policy_dn, struct err *err);
+
+#endif
