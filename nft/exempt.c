@@ -1,0 +1,250 @@
+#include "nft/exempt.h"
+
+#include <linux/if_arp.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "nft/ruleset.h"
+#include "schema/facts.h"
+
+#define PORT_DNS	53
+#define PORT_KERBEROS	88
+#define PORT_LDAP	389
+#define PORT_KPASSWD	464
+#define PORT_IKE	500
+#define PORT_LDAPS	636
+#define PORT_IKE_NATT	4500
+#define ANY_PORT	0
+#define CT_ESTABLISHED	2u
+
+/* proto [dport N] [sport N] accept */
+static void accept_ports(struct ruleset *r, struct rs_chain *c, unsigned proto, unsigned dport, unsigned sport,
+    const char *comment)
+{
+	struct rs_rule *rule = rs_rule_add(r, c);
+
+	rs_match_num(r, rule, RS_L4PROTO, RS_EQ, proto, 0);
+	if (dport)
+		rs_match_num(r, rule, RS_DPORT, RS_EQ, dport, 0);
+	if (sport)
+		rs_match_num(r, rule, RS_SPORT, RS_EQ, sport, 0);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, comment);
+}
+
+static void accept_daddr_type(struct ruleset *r, struct rs_chain *c, unsigned type, const char *comment)
+{
+	struct rs_rule *rule = rs_rule_add(r, c);
+
+	rs_match_num(r, rule, RS_DADDR_TYPE, RS_EQ, type, 0);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, comment);
+}
+
+void loopback_render(struct ruleset *r, struct rs_chain *in, struct rs_chain *out)
+{
+	struct rs_rule *rule = rs_rule_add(r, in);
+
+	rs_match_num(r, rule, RS_IIF, RS_EQ, 1, 0);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, "loopback");
+	rule = rs_rule_add(r, out);
+	rs_match_num(r, rule, RS_OIF, RS_EQ, 1, 0);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, "loopback");
+}
+
+/* RFC 4861: router and neighbour solicitation and advertisement, never routed. */
+void neighbour_render(struct ruleset *r, struct rs_chain *c)
+{
+	struct rs_rule *rule = rs_rule_add(r, c);
+
+	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, AF_INET6, 0);
+	rs_match_num(r, rule, RS_L4PROTO, RS_EQ, IPPROTO_ICMPV6, 0);
+	rs_match_num(r, rule, RS_ICMP6_TYPE, RS_RANGE, 133, 136);
+	rs_match_num(r, rule, RS_HOPLIMIT6, RS_EQ, 255, 0);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, "neighbour discovery");
+}
+
+/* Source or destination: who can choose a source port gets past every filter.
+ * That is what levels 0 and 2 mean. */
+static void kerberos_render(struct ruleset *r, struct rs_chain *c)
+{
+	accept_ports(r, c, IPPROTO_TCP, PORT_KERBEROS, ANY_PORT, "Kerberos");
+	accept_ports(r, c, IPPROTO_TCP, ANY_PORT, PORT_KERBEROS, "Kerberos");
+	accept_ports(r, c, IPPROTO_UDP, PORT_KERBEROS, ANY_PORT, "Kerberos");
+	accept_ports(r, c, IPPROTO_UDP, ANY_PORT, PORT_KERBEROS, "Kerberos");
+}
+
+static void level_render(struct ruleset *r, struct rs_chain *c, unsigned level, bool inbound)
+{
+	if (level == 0 || level == 1 || inbound) {
+		accept_daddr_type(r, c, RTN_BROADCAST, "broadcast");
+		accept_daddr_type(r, c, RTN_MULTICAST, "multicast");
+	}
+	if (level == 0 || level == 2) {
+		accept_ports(r, c, IPPROTO_RSVP, ANY_PORT, ANY_PORT, "RSVP");
+		kerberos_render(r, c);
+	}
+}
+
+void exempt_render(struct ruleset *r, unsigned level)
+{
+	struct rs_chain *in = rs_chain_add(r, EXEMPT_IN, "before all filters");
+	struct rs_chain *out = rs_chain_add(r, EXEMPT_OUT, "before all filters");
+
+	loopback_render(r, in, out);
+	accept_ports(r, in, IPPROTO_UDP, PORT_IKE, ANY_PORT, "IKE");
+	accept_ports(r, in, IPPROTO_UDP, PORT_IKE_NATT, ANY_PORT, "IKE and ESP behind NAT");
+	accept_ports(r, out, IPPROTO_UDP, ANY_PORT, PORT_IKE, "IKE");
+	accept_ports(r, out, IPPROTO_UDP, ANY_PORT, PORT_IKE_NATT, "IKE and ESP behind NAT");
+	for (int i = 0; i < 2; i++) {
+		struct rs_chain *c = i ? out : in;
+
+		accept_ports(r, c, IPPROTO_ESP, ANY_PORT, ANY_PORT, "ESP");
+		accept_ports(r, c, IPPROTO_AH, ANY_PORT, ANY_PORT, "AH");
+		neighbour_render(r, c);
+		level_render(r, c, level, !i);
+	}
+}
+
+/* ---- lifeline ---- */
+
+static void server_add(struct ruleset *r, struct rs_set *s, const struct ip_addr *a, unsigned port, const char *comment)
+{
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
+	const size_t len = a->family == AF_INET ? 4 : 16;
+	uint8_t key[RS_KEY_MAX] = { 0 };
+	struct rs_element *e;
+
+	memcpy(key, a->b, len);
+	rs_num_put(key + len + 4, RS_DPORT, port);
+	for (int i = 0; i < 2; i++) {
+		key[len] = protos[i];
+		e = rs_element_add(r, s, key);
+		if (e)
+			e->comment = comment;
+	}
+}
+
+static bool is_fact(const struct host_facts *f, enum fact_kind kind, const struct ip_addr *a)
+{
+	for (size_t i = 0; i < f->n_addrs[kind]; i++)
+		if (!ip_addr_cmp(&f->addrs[kind][i], a))
+			return true;
+	return false;
+}
+
+static void servers_add(struct ruleset *r, struct rs_set *s, const struct host_facts *f, uint8_t family)
+{
+	static const struct { unsigned port; const char *comment; } services[] = {
+		{ PORT_DNS, "domain controller: DNS" }, { PORT_KERBEROS, "domain controller: Kerberos" },
+		{ PORT_LDAP, "domain controller: LDAP" }, { PORT_KPASSWD, "domain controller: Kerberos passwords" },
+		{ PORT_LDAPS, "domain controller: LDAP over TLS" },
+	};
+
+	for (size_t i = 0; i < f->n_addrs[FACT_DC]; i++)
+		for (size_t k = 0; k < sizeof(services) / sizeof(services[0]); k++)
+			if (f->addrs[FACT_DC][i].family == family)
+				server_add(r, s, &f->addrs[FACT_DC][i], services[k].port, services[k].comment);
+	for (size_t i = 0; i < f->n_addrs[FACT_DNS]; i++)
+		if (f->addrs[FACT_DNS][i].family == family && !is_fact(f, FACT_DC, &f->addrs[FACT_DNS][i]))
+			server_add(r, s, &f->addrs[FACT_DNS][i], PORT_DNS, "DNS server");
+}
+
+static bool has_family(const struct host_facts *f, uint8_t family)
+{
+	for (size_t i = 0; i < f->n_addrs[FACT_DC]; i++)
+		if (f->addrs[FACT_DC][i].family == family)
+			return true;
+	for (size_t i = 0; i < f->n_addrs[FACT_DNS]; i++)
+		if (f->addrs[FACT_DNS][i].family == family)
+			return true;
+	return false;
+}
+
+static void servers_render(struct ruleset *r, struct rs_chain *in, struct rs_chain *out, const struct host_facts *f,
+    uint8_t family)
+{
+	const bool v4 = family == AF_INET;
+	struct rs_lookup l = { .set = v4 ? "lifeline4" : "lifeline6", .n_keys = 3 };
+	struct rs_set *s;
+	struct rs_rule *rule;
+
+	if (!has_family(f, family))
+		return;
+	l.keys[1] = (struct rs_key){ RS_L4PROTO, 8 };
+	l.keys[0] = (struct rs_key){ v4 ? RS_DADDR4 : RS_DADDR6, v4 ? 32 : 128 };
+	l.keys[2] = (struct rs_key){ RS_DPORT, 16 };
+	s = rs_set_add(r, &l, false, "servers this host cannot do without");
+	servers_add(r, s, f, family);
+	rule = rs_rule_add(r, out);
+	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, family, 0);
+	rs_match_set(r, rule, &l);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, "to the servers");
+
+	l.keys[0].field = v4 ? RS_SADDR4 : RS_SADDR6;
+	l.keys[2].field = RS_SPORT;
+	rule = rs_rule_add(r, in);
+	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, family, 0);
+	rs_match_set(r, rule, &l);
+	rs_match_num(r, rule, RS_CT_STATE, RS_BITS, CT_ESTABLISHED, 0);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, "answers of the servers");
+}
+
+static void dhcp_render(struct ruleset *r, struct rs_chain *c, uint8_t family, unsigned dport, unsigned sport,
+    const char *comment)
+{
+	struct rs_rule *rule = rs_rule_add(r, c);
+
+	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, family, 0);
+	rs_match_num(r, rule, RS_L4PROTO, RS_EQ, IPPROTO_UDP, 0);
+	rs_match_num(r, rule, RS_DPORT, RS_EQ, dport, 0);
+	rs_match_num(r, rule, RS_SPORT, RS_RANGE, sport, sport);	/* see rs_match_num */
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, comment);
+}
+
+void lifeline_render(struct ruleset *r, const struct host_facts *facts)
+{
+	struct rs_chain *in = rs_chain_add(r, LIFELINE_IN, "what must never be cut off");
+	struct rs_chain *out = rs_chain_add(r, LIFELINE_OUT, "what must never be cut off");
+
+	servers_render(r, in, out, facts, AF_INET);
+	servers_render(r, in, out, facts, AF_INET6);
+	dhcp_render(r, in, AF_INET, 68, 67, "DHCP answers");
+	dhcp_render(r, in, AF_INET6, 546, 547, "DHCPv6 answers");
+	dhcp_render(r, out, AF_INET, 67, 68, "DHCP");
+	dhcp_render(r, out, AF_INET6, 547, 546, "DHCPv6");
+}
+
+/* ---- helpers of the base chains ---- */
+
+/* Multicast listener reports and packets that a tunnel device wrapped keep that
+ * device as their input, so the source address has to tell: it is ours, or there is
+ * none yet. */
+void routed_render(struct ruleset *r)
+{
+	static const uint8_t unspecified[16];
+	struct rs_chain *c = rs_chain_add(r, ROUTED, "judged when they were forwarded");
+	struct rs_rule *rule = rs_rule_add(r, c);
+
+	rs_match_num(r, rule, RS_SADDR_TYPE, RS_EQ, RTN_LOCAL, 0);
+	rs_rule_end(r, rule, RS_RETURN, NULL, "our own after all");
+	rule = rs_rule_add(r, c);
+	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, AF_INET6, 0);
+	rs_match_addr(r, rule, RS_SADDR6, unspecified, unspecified);
+	rs_rule_end(r, rule, RS_RETURN, NULL, "our own, no address yet");
+	rule = rs_rule_add(r, c);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, "forwarded");
+}
+
+void dialup_render(struct ruleset *r)
+{
+	static const uint16_t types[] = { ARPHRD_SLIP, ARPHRD_CSLIP, ARPHRD_SLIP6, ARPHRD_CSLIP6, ARPHRD_PPP,
+		ARPHRD_RAWIP, ARPHRD_NONE };
+	const struct rs_lookup l = { .set = DIALUP, .n_keys = 1, .keys = { { RS_IIFTYPE, 16 } } };
+	struct rs_set *s = rs_set_add(r, &l, false, "PPP, SLIP, mobile broadband, tun");
+	uint8_t key[2];
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		rs_num_put(key, RS_IIFTYPE, types[i]);
+		rs_element_add(r, s, key);
+	}
+}

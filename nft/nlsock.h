@@ -1,0 +1,38 @@
+/* nft/nlsock.h - the only netlink socket to nftables.  SHELL. */
+#ifndef NFT_NLSOCK_H
+#define NFT_NLSOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct err;
+struct nlsock;
+struct ruleset;
+
+struct nlsock *nlsock_open(struct err *err);
+void nlsock_close(struct nlsock *s);		/* NULL: nothing */
+
+/* Our table as it is in the kernel; *ret NULL and 0 when it is not there. */
+int nlsock_fetch(struct nlsock *s, struct ruleset **ret, struct err *err);
+
+struct apply_report {
+	size_t	n_changes;	/* differences found before; 0: nothing was sent */
+	size_t	n_bytes;	/* sent */
+	bool	created;	/* the table was not there */
+};
+
+/* Makes the kernel hold `want` (NULL: no table): fetch, diff, one transaction
+ * with the difference alone, fetch, diff again; a remaining difference is
+ * committed once more, then it is ERR_KERNEL.  On -1 before the commit the
+ * kernel still holds what it held.  The differences go to log (may be NULL). */
+int nlsock_apply(struct nlsock *s, const struct ruleset *want, struct apply_report *rep, FILE *log, struct err *err);
+
+/* A descriptor that becomes readable when somebody changes any table; then
+ * nlsock_watch_read says whether ours was touched by another process.
+ * (-1: error; 0: not ours or our own change; 1: ours.)  After lost messages it says 1. */
+int nlsock_watch_open(struct nlsock *s, struct err *err);
+int nlsock_watch_read(struct nlsock *s, struct err *err);
+
+#endif

@@ -1,0 +1,292 @@
+#include "nft/render.h"
+
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "nft/exempt.h"
+#include "nft/unfold.h"
+#include "schema/err.h"
+#include "schema/facts.h"
+
+#define PRIORITY	-10		/* "filter - 10": before a firewall's own chains */
+
+/* ---- specific filters to chains and maps ---- */
+
+static void match_family(struct ruleset *r, struct rs_rule *rule, uint8_t family)
+{
+	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, family, 0);
+}
+
+/* What stands in front of the lookup: the family last, where nft(8) itself would put
+ * it, so that its listing reads in as the same rules.  A forwarded packet's
+ * connection is the one it leaves by. */
+static struct rs_rule *rule_begin(struct ruleset *r, struct rs_chain *c, const struct specific *f)
+{
+	const struct rs_lookup l = { .set = DIALUP, .invert = f->conntype == IPSEC_CONN_LAN, .n_keys = 1,
+		.keys = { { f->hook == ACT_IN ? RS_IIFTYPE : RS_OIFTYPE, 16 } } };
+	struct rs_rule *rule = rs_rule_add(r, c);
+
+	if (f->conntype != IPSEC_CONN_ALL)
+		rs_match_set(r, rule, &l);
+	if (f->src.me)
+		rs_match_num(r, rule, RS_SADDR_TYPE, RS_EQ, RTN_LOCAL, 0);
+	if (f->dst.me)
+		rs_match_num(r, rule, RS_DADDR_TYPE, RS_EQ, RTN_LOCAL, 0);
+	match_family(r, rule, f->family);
+	return rule;
+}
+
+static enum rs_verdict verdict_of(const struct specific *f)
+{
+	if (f->kind == ACT_PERMIT)
+		return RS_ACCEPT;
+	return f->kind == ACT_BLOCK ? RS_DROP : RS_GOTO;
+}
+
+/* An exact port as a range of one where there is another port: see rs_match_num. */
+static void match_port(struct ruleset *r, struct rs_rule *rule, enum rs_field field, const struct ipsec_ports *p, bool other)
+{
+	if (p->lo || p->hi)
+		rs_match_num(r, rule, field, p->lo == p->hi && !other ? RS_EQ : RS_RANGE, p->lo, p->hi);
+}
+
+/* Ranges, and filters that look at nothing a map could be keyed by. */
+static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct specific *f)
+{
+	const bool v4 = f->family == AF_INET;
+	struct rs_rule *rule = rule_begin(r, c, f);
+
+	if (!f->src.any && !f->src.me)
+		rs_match_addr(r, rule, v4 ? RS_SADDR4 : RS_SADDR6, f->src.lo, f->src.hi);
+	if (!f->dst.any && !f->dst.me)
+		rs_match_addr(r, rule, v4 ? RS_DADDR4 : RS_DADDR6, f->dst.lo, f->dst.hi);
+	if (f->protocol)
+		rs_match_num(r, rule, RS_L4PROTO, RS_EQ, f->protocol, 0);
+	match_port(r, rule, RS_SPORT, &f->src.port, false);
+	match_port(r, rule, RS_DPORT, &f->dst.port, f->src.port.hi != 0);
+	rs_rule_end(r, rule, verdict_of(f), action_chain(f->kind, f->hook), f->comment);
+	if (rule)
+		rule->origin = f->origin;
+}
+
+static struct rs_set *map_begin(struct ruleset *r, struct rs_chain *c, const struct specific *f)
+{
+	char name[SHAPE_NAME], comment[RS_COMMENT_MAX + 1];
+	struct rs_lookup l;
+
+	shape_name(f, name);
+	shape_words(f, comment);
+	shape_lookup(&l, f, name);
+	rs_rule_vmap(r, rule_begin(r, c, f), &l);
+	return rs_set_add(r, &l, true, comment);
+}
+
+static void element_add(struct ruleset *r, struct rs_set *s, const struct specific *f)
+{
+	struct rs_element *e = rs_element_add(r, s, f->key);
+
+	if (!e)
+		return;
+	e->verdict = verdict_of(f);
+	e->chain = action_chain(f->kind, f->hook);
+	e->comment = f->comment;
+	e->origin = f->origin;
+}
+
+/* The filters all[0..n) of one hook and family, in order. */
+static void filters_render(struct ruleset *r, struct rs_chain *c, const struct specific *all, size_t n)
+{
+	struct rs_set *map = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct specific *f = &all[i];
+
+		if (i && specific_same_key(f - 1, f))
+			continue;	/* the tie rule put the one that counts first */
+		if (f->range || !f->n_keys) {
+			plain_rule(r, c, f);
+			continue;
+		}
+		if (!i || !specific_same_shape(f - 1, f))
+			map = map_begin(r, c, f);
+		element_add(r, map, f);
+	}
+}
+
+static int cmp(const void *a, const void *b)
+{
+	return specific_cmp(a, b);
+}
+
+static void goto_family(struct ruleset *r, struct rs_chain *base, uint8_t family, const char *chain)
+{
+	struct rs_rule *rule = rs_rule_add(r, base);
+
+	match_family(r, rule, family);
+	if (rule)
+		rule->counter = false;
+	rs_rule_end(r, rule, RS_GOTO, chain, "");
+}
+
+static void all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS])
+{
+	bool used[ACT_N_KINDS][ACT_N_HOOKS] = { 0 }, conntype = false;
+	char name[16];
+	size_t end;
+
+	if (x->n)
+		qsort(x->all, x->n, sizeof(*x->all), cmp);
+	for (size_t i = 0; i < x->n; i = end) {
+		const struct specific *f = &x->all[i];
+
+		for (end = i; end < x->n && x->all[end].hook == f->hook && x->all[end].family == f->family; end++) {
+			used[x->all[end].kind][f->hook] = true;
+			conntype |= x->all[end].conntype != IPSEC_CONN_ALL;
+		}
+		snprintf(name, sizeof(name), "%s%c", act_hook_names[f->hook], f->family == AF_INET ? '4' : '6');
+		goto_family(x->r, base[f->hook], f->family, name);
+		filters_render(x->r, rs_chain_add(x->r, name, "filters, most specific first"), f, end - i);
+	}
+	for (int k = 0; k < ACT_N_KINDS; k++)
+		for (int h = 0; h < ACT_N_HOOKS; h++)
+			if (used[k][h] && action_chain((enum act_kind)k, (enum act_hook)h))
+				action_render(x->r, (enum act_kind)k, (enum act_hook)h);
+	if (conntype)
+		dialup_render(x->r);
+}
+
+/* ---- the table ---- */
+
+static struct rs_chain *base_add(struct ruleset *r, const char *name, enum rs_hook hook, const char *comment)
+{
+	struct rs_chain *c = rs_chain_add(r, name, comment);
+
+	if (c) {
+		c->hook = hook;
+		c->priority = PRIORITY;
+		c->type = "filter";
+	}
+	return c;
+}
+
+static void bases_add(struct ruleset *r, struct rs_chain *base[ACT_N_HOOKS])
+{
+	base[ACT_IN] = base_add(r, "input", RS_HOOK_INPUT, "packets to this host");
+	base[ACT_FORWARD] = base_add(r, "forward", RS_HOOK_FORWARD, "packets routed through this host");
+	base[ACT_OUT] = base_add(r, "postrouting", RS_HOOK_POSTROUTING, "packets of this host, once it is known whether IPsec protects them");
+}
+
+static void jump_add(struct ruleset *r, struct rs_chain *c, const char *to)
+{
+	struct rs_rule *rule = rs_rule_add(r, c);
+
+	if (rule)
+		rule->counter = false;
+	rs_rule_end(r, rule, RS_JUMP, to, "");
+}
+
+static void preamble_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS])
+{
+	struct rs_rule *rule = rs_rule_add(x->r, base[ACT_OUT]);
+
+	rs_match_num(x->r, rule, RS_IIF, RS_NE, 0, 0);
+	if (rule)
+		rule->counter = false;
+	rs_rule_end(x->r, rule, RS_JUMP, ROUTED, "");
+	jump_add(x->r, base[ACT_IN], EXEMPT_IN);
+	jump_add(x->r, base[ACT_OUT], EXEMPT_OUT);
+	routed_render(x->r);
+	exempt_render(x->r, x->o->ipsecexempt);
+	if (x->o->lifeline) {
+		jump_add(x->r, base[ACT_IN], LIFELINE_IN);
+		jump_add(x->r, base[ACT_OUT], LIFELINE_OUT);
+		lifeline_render(x->r, x->facts);
+	}
+}
+
+static void table_comment(struct ruleset *r, const struct render_source *sources, size_t n)
+{
+	char text[RS_COMMENT_MAX + 1] = "no policy";
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < sizeof(text); i++) {
+		char p[9], g[9];
+
+		guid_short(&sources[i].policy->id, p);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%spolicy %s %s", i ? "; " : "", p,
+		    sources[i].policy->name);
+		if (guid_is_zero(&sources[i].gpo) || len >= sizeof(text))
+			continue;
+		guid_short(&sources[i].gpo, g);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, ", gpo %s %s", g,
+		    sources[i].gpo_name ? sources[i].gpo_name : "");
+	}
+	rs_printable(text);
+	r->comment = rs_strdup(r, text);
+}
+
+int policy_render(struct ruleset **ret, const struct render_source *sources, size_t n_sources,
+    const struct host_facts *facts, const struct render_options *o, struct err *err)
+{
+	static const struct host_facts nothing_known;
+	struct unfold x = { .r = ruleset_new(), .facts = facts ? facts : &nothing_known, .o = o };
+	struct rs_chain *base[ACT_N_HOOKS];
+	int rc = -1;
+
+	if (!x.r) {
+		err_nomem(err);
+		goto out;
+	}
+	if (o->ipsecexempt > 3) {
+		err_set(err, ERR_FORMAT, "ipsecexempt is %u, not 0 to 3", o->ipsecexempt);
+		goto out;
+	}
+	for (size_t i = 0; i < n_sources; i++)
+		if (source_unfold(&x, &sources[i], err) < 0)
+			goto out;
+	table_comment(x.r, sources, n_sources);
+	bases_add(x.r, base);
+	preamble_render(&x, base);
+	all_filters_render(&x, base);
+	rc = ruleset_seal(x.r, err);
+out:
+	free(x.all);
+	if (rc == 0)
+		*ret = x.r;
+	else
+		ruleset_free(x.r);
+	return rc;
+}
+
+int block_render(struct ruleset **ret, const char *why, const struct host_facts *facts,
+    const struct render_options *o, struct err *err)
+{
+	struct ruleset *r = ruleset_new();
+	struct rs_chain *base[ACT_N_HOOKS];
+	char text[RS_COMMENT_MAX + 1];
+
+	if (!r)
+		return err_nomem(err);
+	snprintf(text, sizeof(text), "block mode: %s", why);
+	rs_printable(text);
+	r->comment = rs_strdup(r, text);
+	bases_add(r, base);
+	loopback_render(r, base[ACT_IN], base[ACT_OUT]);
+	if (facts && o && o->lifeline) {
+		/* Without neighbour discovery an IPv6 server is out of reach. */
+		neighbour_render(r, base[ACT_IN]);
+		neighbour_render(r, base[ACT_OUT]);
+		jump_add(r, base[ACT_IN], LIFELINE_IN);
+		jump_add(r, base[ACT_OUT], LIFELINE_OUT);
+		lifeline_render(r, facts);
+	}
+	for (int h = 0; h < ACT_N_HOOKS; h++)
+		rs_rule_end(r, rs_rule_add(r, base[h]), RS_DROP, NULL, text);
+	if (ruleset_seal(r, err) < 0) {
+		ruleset_free(r);
+		return -1;
+	}
+	*ret = r;
+	return 0;
+}

@@ -1,0 +1,332 @@
+#include "nft/shape.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static unsigned family_bits(uint8_t family)
+{
+	return family == AF_INET ? 32 : 128;
+}
+
+void side_any(struct side *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->any = true;
+}
+
+void side_me(struct side *ret, uint8_t family)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->me = true;
+	ret->bits = (uint8_t)family_bits(family);
+}
+
+void side_net(struct side *ret, uint8_t family, const uint8_t *addr, unsigned prefix)
+{
+	const unsigned len = family_bits(family) / 8;
+
+	memset(ret, 0, sizeof(*ret));
+	if (prefix == 0) {
+		ret->any = true;
+		return;
+	}
+	memcpy(ret->lo, addr, len);
+	memcpy(ret->hi, addr, len);
+	for (unsigned bit = prefix; bit < 8 * len; bit++) {
+		ret->lo[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
+		ret->hi[bit / 8] |= (uint8_t)(0x80u >> bit % 8);
+	}
+	ret->bits = (uint8_t)prefix;
+}
+
+/* floor(log2(hi - lo + 1)) of big-endian numbers. */
+static unsigned range_log2(const uint8_t *lo, const uint8_t *hi, unsigned len)
+{
+	uint8_t n[17] = { 0 };
+	int borrow = 0, carry = 1;
+
+	for (unsigned i = len; i-- > 0;) {
+		int d = hi[i] - lo[i] - borrow;
+
+		borrow = d < 0;
+		d = (d & 0xff) + carry;
+		carry = d >> 8;
+		n[i + 1] = (uint8_t)d;
+	}
+	n[0] = (uint8_t)carry;
+	for (unsigned i = 0; i <= 8 * len + 7; i++)
+		if (n[i / 8] & 0x80u >> i % 8)
+			return 8 * len + 7 - i;
+	return 0;
+}
+
+void side_range(struct side *ret, uint8_t family, const uint8_t *lo, const uint8_t *hi)
+{
+	const unsigned len = family_bits(family) / 8;
+
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->lo, lo, len);
+	memcpy(ret->hi, hi, len);
+	ret->bits = (uint8_t)(8 * len - range_log2(lo, hi, len));
+	ret->range = true;
+}
+
+bool specific_seen(const struct specific *f)
+{
+	if (f->src.me && f->dst.me)
+		return false;
+	return !(f->src.me && f->hook != ACT_OUT) && !(f->dst.me && f->hook != ACT_IN);
+}
+
+static bool port_given(const struct side *s)
+{
+	return s->port.lo || s->port.hi;
+}
+
+static bool port_range(const struct side *s)
+{
+	return s->port.lo != s->port.hi;
+}
+
+/* 16 for a single port, less by the power of two of a range, 0 for any. */
+static unsigned port_bits(const struct side *s)
+{
+	unsigned n = s->port.hi - s->port.lo + 1u, log2 = 0;
+
+	if (!port_given(s))
+		return 0;
+	while (n >>= 1)
+		log2++;
+	return 16 - log2;
+}
+
+static const struct side *host_side(const struct specific *f)
+{
+	return f->hook == ACT_IN ? &f->dst : &f->src;
+}
+
+static void key_put(struct specific *f, const void *p, size_t len)
+{
+	assert(f->key_len + (len + 3) / 4 * 4 <= sizeof(f->key));
+	memcpy(f->key + f->key_len, p, len);
+	f->key_len = (uint8_t)(f->key_len + (len + 3) / 4 * 4);
+	f->n_keys++;
+}
+
+static void key_put_port(struct specific *f, uint16_t port)
+{
+	const uint8_t b[2] = { (uint8_t)(port >> 8), (uint8_t)port };
+
+	key_put(f, b, sizeof(b));
+}
+
+static bool side_keyed(const struct side *s)
+{
+	return !s->me && !s->any;
+}
+
+/* The order of fields here and in shape_lookup must agree. */
+static void key_make(struct specific *f)
+{
+	const size_t len = family_bits(f->family) / 8;
+
+	if (side_keyed(&f->src))
+		key_put(f, f->src.lo, len);
+	if (side_keyed(&f->dst))
+		key_put(f, f->dst.lo, len);
+	if (f->protocol)
+		key_put(f, &f->protocol, 1);
+	if (port_given(&f->src))
+		key_put_port(f, f->src.port.lo);
+	if (port_given(&f->dst))
+		key_put_port(f, f->dst.port.lo);
+}
+
+void specific_rank(struct specific *f)
+{
+	const struct side *host = host_side(f);
+	uint64_t v = f->tunnel;
+
+	memset(f->key, 0, sizeof(f->key));
+	f->key_len = 0;
+	f->n_keys = 0;
+	f->range = f->src.range || f->dst.range || port_range(&f->src) || port_range(&f->dst);
+	v = v << 9 | (uint64_t)(f->src.bits + f->dst.bits);
+	v = v << 8 | host->bits;
+	v = v << 1 | (f->protocol != 0);
+	v = v << 2 | (uint64_t)(port_given(&f->src) + port_given(&f->dst));
+	v = v << 6 | (port_bits(&f->src) + port_bits(&f->dst));
+	v = v << 5 | port_bits(host);
+	v = v << 1 | (f->conntype != IPSEC_CONN_ALL);
+	v = v << 1 | !f->range;
+	v = v << 1 | (!f->src.me && !f->dst.me);
+	f->rank = v;
+	if (!f->range)
+		key_make(f);
+}
+
+static int num_cmp(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int severity(enum act_kind k)
+{
+	return k == ACT_BLOCK ? 2 : k != ACT_PERMIT;
+}
+
+static int tie_cmp(const struct specific *a, const struct specific *b)
+{
+	int c;
+
+	if ((c = num_cmp(b->store, a->store)) || (c = severity(b->kind) - severity(a->kind)) ||
+	    (c = guid_cmp(&a->origin->filter, &b->origin->filter)) ||
+	    (c = guid_cmp(&a->origin->rule, &b->origin->rule)) ||
+	    (c = guid_cmp(&a->origin->gpo, &b->origin->gpo)))
+		return c;
+	return num_cmp(a->kind, b->kind);
+}
+
+static int shape_cmp(const struct specific *a, const struct specific *b)
+{
+	int c;
+
+	if ((c = num_cmp(a->hook, b->hook)) || (c = num_cmp(a->family, b->family)) ||
+	    (c = num_cmp(b->rank, a->rank)))
+		return c;
+	/* Among ranges of one rank the tie rule comes first: they may overlap. */
+	return a->range ? 0 : num_cmp(a->conntype, b->conntype);
+}
+
+static int side_cmp(const struct side *a, const struct side *b)
+{
+	int c;
+
+	if ((c = memcmp(a->lo, b->lo, sizeof(a->lo))) || (c = memcmp(a->hi, b->hi, sizeof(a->hi))) ||
+	    (c = num_cmp(a->port.lo, b->port.lo)))
+		return c;
+	return num_cmp(a->port.hi, b->port.hi);
+}
+
+/* Only so that the same policy always gives the same order. */
+static int rest_cmp(const struct specific *a, const struct specific *b)
+{
+	int c;
+
+	if ((c = num_cmp(a->conntype, b->conntype)) || (c = num_cmp(a->protocol, b->protocol)) ||
+	    (c = side_cmp(&a->src, &b->src)))
+		return c;
+	return side_cmp(&a->dst, &b->dst);
+}
+
+int specific_cmp(const struct specific *a, const struct specific *b)
+{
+	int c;
+
+	if ((c = shape_cmp(a, b)) || (c = memcmp(a->key, b->key, sizeof(a->key))) || (c = tie_cmp(a, b)))
+		return c;
+	return rest_cmp(a, b);
+}
+
+bool specific_same_shape(const struct specific *a, const struct specific *b)
+{
+	return !a->range && !b->range && !shape_cmp(a, b);
+}
+
+bool specific_same_key(const struct specific *a, const struct specific *b)
+{
+	return specific_same_shape(a, b) && !memcmp(a->key, b->key, sizeof(a->key));
+}
+
+static void name_side(char *out, size_t size, char letter, const struct side *s)
+{
+	size_t n = strlen(out);
+
+	if (s->me)
+		snprintf(out + n, size - n, "_%cme", letter);
+	else if (!s->any)
+		snprintf(out + n, size - n, "_%c%u", letter, s->bits);
+}
+
+static void name_add(char *out, size_t size, const char *text)
+{
+	size_t n = strlen(out);
+
+	snprintf(out + n, size - n, "%s", text);
+}
+
+void shape_name(const struct specific *f, char out[static SHAPE_NAME])
+{
+	static const char *const conntypes[] = {
+		[IPSEC_CONN_ALL] = "", [IPSEC_CONN_LAN] = "_lan", [IPSEC_CONN_DIALUP] = "_dialup",
+	};
+
+	snprintf(out, SHAPE_NAME, "%s%c", act_hook_names[f->hook], f->family == AF_INET ? '4' : '6');
+	name_side(out, SHAPE_NAME, 's', &f->src);
+	name_side(out, SHAPE_NAME, 'd', &f->dst);
+	name_add(out, SHAPE_NAME, f->protocol ? "_p" : "");
+	name_add(out, SHAPE_NAME, port_given(&f->src) ? "_sp" : "");
+	name_add(out, SHAPE_NAME, port_given(&f->dst) ? "_dp" : "");
+	name_add(out, SHAPE_NAME, conntypes[f->conntype]);
+	name_add(out, SHAPE_NAME, f->tunnel ? "_tunnel" : "");
+}
+
+static void word_side(char *out, size_t size, const char *which, const struct side *s)
+{
+	size_t n = strlen(out);
+	const char *sep = n ? ", " : "";
+
+	if (s->me)
+		snprintf(out + n, size - n, "%s%s this host", sep, which);
+	else if (!s->any)
+		snprintf(out + n, size - n, "%s%s /%u", sep, which, s->bits);
+}
+
+static void word_add(char *out, size_t size, const char *text)
+{
+	size_t n = strlen(out);
+
+	if (*text)
+		snprintf(out + n, size - n, "%s%s", n ? ", " : "", text);
+}
+
+void shape_words(const struct specific *f, char out[static RS_COMMENT_MAX + 1])
+{
+	const size_t size = RS_COMMENT_MAX + 1;
+	static const char *const conntypes[] = {
+		[IPSEC_CONN_ALL] = "", [IPSEC_CONN_LAN] = "not dial-up", [IPSEC_CONN_DIALUP] = "dial-up",
+	};
+
+	*out = '\0';
+	word_add(out, size, f->tunnel ? "tunnel rules" : "");
+	word_side(out, size, "source", &f->src);
+	word_side(out, size, "destination", &f->dst);
+	word_add(out, size, f->protocol ? "protocol" : "");
+	word_add(out, size, port_given(&f->src) ? "source port" : "");
+	word_add(out, size, port_given(&f->dst) ? "destination port" : "");
+	word_add(out, size, conntypes[f->conntype]);
+}
+
+static void lookup_add(struct rs_lookup *l, enum rs_field f, unsigned prefix)
+{
+	l->keys[l->n_keys++] = (struct rs_key){ (uint8_t)f, (uint8_t)prefix };
+}
+
+void shape_lookup(struct rs_lookup *ret, const struct specific *f, const char *name)
+{
+	const bool v4 = f->family == AF_INET;
+
+	*ret = (struct rs_lookup){ .set = name };
+	if (side_keyed(&f->src))
+		lookup_add(ret, v4 ? RS_SADDR4 : RS_SADDR6, f->src.bits);
+	if (side_keyed(&f->dst))
+		lookup_add(ret, v4 ? RS_DADDR4 : RS_DADDR6, f->dst.bits);
+	if (f->protocol)
+		lookup_add(ret, RS_L4PROTO, 8);
+	if (port_given(&f->src))
+		lookup_add(ret, RS_SPORT, 16);
+	if (port_given(&f->dst))
+		lookup_add(ret, RS_DPORT, 16);
+}

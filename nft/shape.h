@@ -1,0 +1,80 @@
+/* nft/shape.h - specific filters and their order.
+ *
+ * A specific filter is one direction of one filter at one hook, for one family,
+ * with the servers' addresses filled in.  Filters that look at the same parts of
+ * a packet have one shape and go into one verdict map; shapes are asked from the
+ * most to the least specific.  Compared in turn, more specific first:
+ *
+ *   1. filters of tunnel rules
+ *   2. the sum of both prefix lengths: "me" and single addresses count in full, a
+ *      range as the prefix of the same size rounded down to a power of two, any as 0
+ *   3. the prefix of this host's side: destination inbound, source outbound and forwarded
+ *   4. protocol given
+ *   5. both ports, one, none; then narrower port ranges (in powers of two, single
+ *      ports narrowest); then this host's side's port
+ *   6. LAN or dial-up connections only
+ *   7. filters that a map can hold before those with ranges; addresses before "me"
+ *
+ * Within a shape equal keys, and among ranges equal ranks: the higher store, block
+ * before negotiate before permit, the smaller GUID. */
+#ifndef NFT_SHAPE_H
+#define NFT_SHAPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nft/action.h"
+#include "nft/render.h"
+#include "nft/ruleset.h"
+#include "schema/policy.h"
+
+struct side {
+	bool			 me, any;
+	uint8_t			 lo[16], hi[16];
+	uint8_t			 bits;		/* prefix length, exact or equivalent */
+	bool			 range;
+	struct ipsec_ports	 port;
+};
+
+struct specific {
+	enum act_hook		 hook;
+	uint8_t			 family;	/* AF_INET or AF_INET6 */
+	bool			 tunnel;
+	enum ipsec_conntype	 conntype;
+	uint8_t			 protocol;	/* 0: any */
+	struct side		 src, dst;
+	enum act_kind		 kind;
+	enum render_store	 store;
+	const struct rs_origin	*origin;
+	const char		*comment;
+	/* Made by specific_rank. */
+	uint64_t		 rank;		/* higher: more specific */
+	uint8_t			 n_keys;	/* fields the map is keyed by; ranges: 0 */
+	bool			 range;
+	uint8_t			 key[RS_KEY_MAX];
+	uint8_t			 key_len;
+};
+
+/* false: both sides are this host, or "me" stands where this hook never sees it. */
+bool specific_seen(const struct specific *f);
+void side_any(struct side *ret);
+void side_me(struct side *ret, uint8_t family);
+void side_range(struct side *ret, uint8_t family, const uint8_t *lo, const uint8_t *hi);
+void side_net(struct side *ret, uint8_t family, const uint8_t *addr, unsigned prefix);
+void specific_rank(struct specific *f);
+
+/* Order of the chain: hook, family, rank, shape, key, tie. */
+int specific_cmp(const struct specific *a, const struct specific *b);
+/* Both go into the same map (or are the same keyless rule). */
+bool specific_same_shape(const struct specific *a, const struct specific *b);
+bool specific_same_key(const struct specific *a, const struct specific *b);
+
+/* What a map of this shape is keyed by, and its name "in4_s24_d32_p_dp". */
+#define SHAPE_NAME	64
+void shape_name(const struct specific *f, char out[static SHAPE_NAME]);
+/* The same for people: "source /24, destination this host, protocol". */
+void shape_words(const struct specific *f, char out[static RS_COMMENT_MAX + 1]);
+void shape_lookup(struct rs_lookup *ret, const struct specific *f, const char *name);
+
+#endif

@@ -1,0 +1,283 @@
+#include "nft/unfold.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "schema/arena.h"
+#include "schema/err.h"
+#include "schema/facts.h"
+
+#define MAX_SPECIFIC	4000000		/* a policy that unfolds into more is refused */
+
+static int specific_add(struct unfold *x, const struct specific *f, struct err *err)
+{
+	struct specific *all;
+	size_t size;
+
+	if (x->n == x->size) {
+		if (x->n >= MAX_SPECIFIC)
+			return err_set(err, ERR_LIMIT, "the policy unfolds into more than %d filters", MAX_SPECIFIC);
+		size = x->size ? 2 * x->size : 64;
+		all = realloc(x->all, size * sizeof(*all));
+		if (!all)
+			return err_nomem(err);
+		x->all = all;
+		x->size = size;
+	}
+	x->all[x->n++] = *f;
+	return 0;
+}
+
+static int fact_of(enum ipsec_addr_kind k)
+{
+	switch (k) {
+	case IPSEC_ADDR_DNS: return FACT_DNS;
+	case IPSEC_ADDR_WINS: return FACT_WINS;
+	case IPSEC_ADDR_DHCP: return FACT_DHCP;
+	case IPSEC_ADDR_GATEWAY: return FACT_GATEWAY;
+	default: return -1;
+	}
+}
+
+/* How many addresses one side stands for; a server kind: those we know, of any family. */
+static size_t side_count(const struct unfold *x, const struct ipsec_addr *a)
+{
+	int fact = fact_of(a->kind);
+
+	return fact < 0 ? 1 : x->facts->n_addrs[fact];
+}
+
+/* The i-th of them in this family; false: it is of the other one. */
+static bool side_make(const struct unfold *x, struct side *ret, const struct ipsec_addr *a, size_t i, uint8_t family)
+{
+	int fact = fact_of(a->kind);
+
+	switch (a->kind) {
+	case IPSEC_ADDR_ANY:
+		side_any(ret);
+		return true;
+	case IPSEC_ADDR_ME:
+		side_me(ret, family);
+		return true;
+	case IPSEC_ADDR_NET:
+		side_net(ret, family, a->lo, a->prefix);
+		return true;
+	case IPSEC_ADDR_RANGE:
+		side_range(ret, family, a->lo, a->hi);
+		return true;
+	default:
+		if (x->facts->addrs[fact][i].family != family)
+			return false;
+		side_net(ret, family, x->facts->addrs[fact][i].b, family == AF_INET ? 32 : 128);
+		return true;
+	}
+}
+
+static int direction_add(struct unfold *x, const struct specific *f, struct err *err)
+{
+	struct specific s = *f;
+
+	for (int h = 0; h < ACT_N_HOOKS; h++) {
+		s.hook = (enum act_hook)h;
+		if (!specific_seen(&s))
+			continue;
+		specific_rank(&s);
+		if (specific_add(x, &s, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool side_equal(const struct side *a, const struct side *b)
+{
+	return a->me == b->me && a->any == b->any && a->port.lo == b->port.lo && a->port.hi == b->port.hi &&
+	    !memcmp(a->lo, b->lo, sizeof(a->lo)) && !memcmp(a->hi, b->hi, sizeof(a->hi));
+}
+
+static int pair_add(struct unfold *x, const struct specific *f, bool mirrored, struct err *err)
+{
+	struct specific s = *f;
+
+	if (direction_add(x, &s, err) < 0)
+		return -1;
+	if (!mirrored || side_equal(&s.src, &s.dst))
+		return 0;
+	s.src = f->dst;
+	s.dst = f->src;
+	return direction_add(x, &s, err);
+}
+
+static int family_add(struct unfold *x, struct specific *s, const struct ipsec_filter *f, size_t *n_pairs, struct err *err)
+{
+	for (size_t i = 0; i < side_count(x, &f->src); i++) {
+		if (!side_make(x, &s->src, &f->src, i, s->family))
+			continue;
+		s->src.port = f->src_port;
+		for (size_t k = 0; k < side_count(x, &f->dst); k++) {
+			if (!side_make(x, &s->dst, &f->dst, k, s->family))
+				continue;
+			s->dst.port = f->dst_port;
+			++*n_pairs;
+			if (pair_add(x, s, f->mirrored, err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* Bit 0: IPv4, bit 1: IPv6. */
+static unsigned filter_families(const struct ipsec_filter *f, const struct render_options *o)
+{
+	const uint8_t family = f->src.family != AF_UNSPEC ? f->src.family : f->dst.family;
+
+	if (family != AF_UNSPEC)
+		return family == AF_INET ? 1 : 2;
+	return o->any_is_ipv4 ? 1 : 3;
+}
+
+static int port_check(const struct ipsec_ports *p, const struct ipsec_filter *f, const char *which, struct err *err)
+{
+	if (!p->lo && !p->hi)
+		return 0;
+	if (f->protocol != 6 && f->protocol != 17)
+		return err_set(err, ERR_UNSUPPORTED, "%s port without TCP or UDP", which);
+	if (p->lo > p->hi)
+		return err_set(err, ERR_FORMAT, "%s ports %u-%u are reversed", which, p->lo, p->hi);
+	return 0;
+}
+
+static int addr_check(const struct ipsec_addr *a, const char *which, struct err *err)
+{
+	const unsigned bits = a->family == AF_INET ? 32 : a->family == AF_INET6 ? 128 : 0;
+
+	if (a->family != AF_UNSPEC && !bits)
+		return err_set(err, ERR_UNSUPPORTED, "%s address of family %u", which, a->family);
+	switch (a->kind) {
+	case IPSEC_ADDR_ANY: case IPSEC_ADDR_ME: case IPSEC_ADDR_DNS: case IPSEC_ADDR_WINS:
+	case IPSEC_ADDR_DHCP: case IPSEC_ADDR_GATEWAY:
+		return 0;
+	case IPSEC_ADDR_NET:
+		if (!bits || a->prefix > bits)
+			return err_set(err, ERR_FORMAT, "%s prefix length %u", which, a->prefix);
+		return 0;
+	case IPSEC_ADDR_RANGE:
+		if (!bits || memcmp(a->lo, a->hi, bits / 8) > 0)
+			return err_set(err, ERR_FORMAT, "%s address range is reversed", which);
+		return 0;
+	}
+	return err_set(err, ERR_UNSUPPORTED, "%s address of unknown kind %d", which, (int)a->kind);
+}
+
+static int filter_check(const struct ipsec_filter *f, struct err *err)
+{
+	if (addr_check(&f->src, "source", err) < 0 || addr_check(&f->dst, "destination", err) < 0 ||
+	    port_check(&f->src_port, f, "source", err) < 0 || port_check(&f->dst_port, f, "destination", err) < 0)
+		return -1;
+	if (f->src.family != AF_UNSPEC && f->dst.family != AF_UNSPEC && f->src.family != f->dst.family)
+		return err_set(err, ERR_UNSUPPORTED, "source and destination are of different families");
+	return 0;
+}
+
+/* ---- words for people ---- */
+
+static const char *filter_comment(struct ruleset *r, const struct rs_origin *o, const char *name)
+{
+	char f[9], u[9], g[9] = "", text[RS_COMMENT_MAX + 1];
+	int n, more;
+
+	guid_short(&o->filter, f);
+	guid_short(&o->rule, u);
+	if (!guid_is_zero(&o->gpo))
+		guid_short(&o->gpo, g);
+	n = snprintf(text, sizeof(text), "f:%s r:%s%s%s", f, u, *g ? " g:" : "", g);
+	more = *name ? snprintf(text + n, sizeof(text) - (size_t)n, " %s", name) : 0;
+	if (more >= (int)(sizeof(text) - (size_t)n))
+		text[n] = '\0';
+	rs_printable(text);
+	return rs_strdup(r, text);
+}
+
+static void warn_unknown(struct unfold *x, const struct ipsec_rule *rule, const struct ipsec_filter *f)
+{
+	const int fact = fact_of(f->src.kind) >= 0 ? fact_of(f->src.kind) : fact_of(f->dst.kind);
+	char r[GUID_TEXT], g[GUID_TEXT], text[256];
+
+	guid_text(&rule->id, r);
+	guid_text(&f->id, g);
+	snprintf(text, sizeof(text), "rule %s '%.80s': filter %s filters nothing: no address of a %s server is known",
+	    r, rule->name, g, fact < 0 ? "such" : fact_name((enum fact_kind)fact));
+	rs_printable(text);
+	rs_warn(x->r, "%s", text);
+}
+
+/* ---- rules of a policy ---- */
+
+static enum act_kind rule_kind(const struct ipsec_rule *rule)
+{
+	const struct ipsec_negpol *n = rule->negpol;
+
+	if (n->action == IPSEC_BLOCK)
+		return ACT_BLOCK;
+	/* Whatever else it says, a tunnel rule is no reason to let anything through in clear. */
+	if (rule->tunnel)
+		return ACT_REQUIRE;
+	if (n->action == IPSEC_PERMIT)
+		return ACT_PERMIT;
+	if (n->inpass)
+		return n->soft ? ACT_REQUEST_PASS : ACT_PASS;
+	return n->soft ? ACT_REQUEST : ACT_REQUIRE;
+}
+
+static int filter_add(struct unfold *x, const struct render_source *from, const struct ipsec_rule *rule,
+    const struct ipsec_filter *f, struct err *err)
+{
+	struct specific s = { .tunnel = rule->tunnel, .conntype = rule->conntype, .protocol = f->protocol,
+		.kind = rule_kind(rule), .store = from->store };
+	const struct rs_origin origin = { f->id, rule->id, from->gpo };
+	const unsigned families = filter_families(f, x->o);
+	size_t n_pairs = 0;
+
+	s.origin = arena_memdup(x->r->arena, &origin, sizeof(origin));
+	if (!s.origin)
+		return err_nomem(err);
+	if (filter_check(f, err) < 0)
+		return -1;
+	s.comment = filter_comment(x->r, &origin, *rule->name ? rule->name : rule->filter_list->name);
+	for (int i = 0; i < 2; i++) {
+		s.family = i ? AF_INET6 : AF_INET;
+		if (families & 1u << i && family_add(x, &s, f, &n_pairs, err) < 0)
+			return -1;
+	}
+	if (!n_pairs)
+		warn_unknown(x, rule, f);
+	return 0;
+}
+
+static int rule_add(struct unfold *x, const struct render_source *from, const struct ipsec_rule *rule, struct err *err)
+{
+	char id[GUID_TEXT];
+
+	if (!rule->active || rule->default_response || !rule->filter_list)
+		return 0;
+	if (rule->interface_name && *rule->interface_name)
+		return err_set(err, ERR_UNSUPPORTED, "is for the interface '%s' alone", rule->interface_name);
+	for (size_t i = 0; i < rule->filter_list->n_filters; i++)
+		if (filter_add(x, from, rule, &rule->filter_list->filters[i], err) < 0) {
+			guid_text(&rule->filter_list->filters[i].id, id);
+			return err_prefix(err, "filter %s", id);
+		}
+	return 0;
+}
+
+int source_unfold(struct unfold *x, const struct render_source *from, struct err *err)
+{
+	char id[GUID_TEXT];
+
+	for (size_t i = 0; i < from->policy->n_rules; i++)
+		if (rule_add(x, from, &from->policy->rules[i], err) < 0) {
+			guid_text(&from->policy->rules[i].id, id);
+			return err_prefix(err, "rule %s '%s'", id, from->policy->rules[i].name);
+		}
+	return 0;
+}

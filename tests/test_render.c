@@ -1,0 +1,639 @@
+/* Policy -> ruleset -> transaction -> ruleset: no kernel. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nft/batch.h"
+#include "nft/readback.h"
+#include "nft/render.h"
+#include "nft/ruleset.h"
+#include "schema/err.h"
+#include "schema/facts.h"
+#include "schema/policy.h"
+#include "tests/mkpolicy.h"
+
+static struct ruleset *rendered(const char *text)
+{
+	struct mk *m = mk_policy(text);
+	struct ruleset *r = NULL;
+	struct err err;
+
+	if (mk_render(&r, m, &err) < 0)
+		fail_msg("%s", err.msg);
+	mk_free(m);
+	return r;
+}
+
+static char *written(const struct ruleset *r)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	assert_int_equal(ruleset_write(r, out), 0);
+	fclose(out);
+	return text;
+}
+
+static void refused(const char *policy, enum err_code code, const char *msg)
+{
+	struct mk *m = mk_policy(policy);
+	struct ruleset *r = (void *)-1;
+	struct err err;
+
+	assert_int_equal(mk_render(&r, m, &err), -1);
+	assert_string_equal(err.msg, msg);
+	assert_int_equal(err.code, code);
+	assert_ptr_equal(r, (void *)-1);
+	mk_free(m);
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("not found: %s\nin:\n%s", part, text);
+}
+
+static void hasnot(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("found: %s\nin:\n%s", part, text);
+}
+
+/* ---- golden texts ---- */
+
+static const char *const cases[] = { "empty", "actions", "ports", "ranges", "servers", "conntype", "ipv6", "tunnel",
+	"order", "exempt0", "exempt1", "exempt2" };
+
+static char *case_file(const char *name, const char *file)
+{
+	const char *srcdir = getenv("srcdir");
+	char *path;
+
+	assert_true(asprintf(&path, "%s/tests/cases/render-%s/%s", srcdir ? srcdir : ".", name, file) > 0);
+	return path;
+}
+
+static struct ruleset *case_ruleset(const char *name)
+{
+	char *path = case_file(name, "policy"), *text = mk_file(path);
+	struct ruleset *r = rendered(text);
+
+	free(text);
+	free(path);
+	return r;
+}
+
+/* GOLDEN_UPDATE=1 in the environment writes them anew. */
+static void test_golden(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ruleset *r = case_ruleset(cases[i]);
+		char *got = written(r), *path = case_file(cases[i], "ruleset.nft"), *want;
+
+		if (getenv("GOLDEN_UPDATE")) {
+			FILE *out = fopen(path, "w");
+
+			assert_non_null(out);
+			fputs(got, out);
+			fclose(out);
+		}
+		want = mk_file(path);
+		if (strcmp(got, want))
+			fail_msg("render-%s differs, it is now:\n%s", cases[i], got);
+		free(want);
+		free(path);
+		free(got);
+		ruleset_free(r);
+	}
+}
+
+/* ---- ties ---- */
+
+static void decided(const char *policy, const char *element)
+{
+	struct ruleset *r = rendered(policy);
+	char *text = written(r);
+
+	has(text, element);
+	free(text);
+	ruleset_free(r);
+}
+
+static void test_ties(void **state)
+{
+	(void)state;
+	decided("rule permit P\nfilter me 10.0.0.1/32 any * *\nrule block B\nfilter me 10.0.0.1/32 any * *",
+	    "10.0.0.1 comment \"f:00000002 r:20000000 g:aaaaaaaa B\" : drop");
+	decided("rule permit P\nfilter me 10.0.0.1/32 any * *\nrule request-pass N\nfilter me 10.0.0.1/32 any * *",
+	    "10.0.0.1 comment \"f:00000002 r:20000000 g:aaaaaaaa N\" : goto request_pass_through_out");
+	decided("rule block B\nfilter me 10.0.0.1/32 any * *\nrule require N\nfilter me 10.0.0.1/32 any * *",
+	    "10.0.0.1 comment \"f:00000001 r:10000000 g:aaaaaaaa B\" : drop");
+	decided("rule require A\nfilter #9 me 10.0.0.1/32 any * *\nrule pass B\nfilter #8 me 10.0.0.1/32 any * *",
+	    "10.0.0.1 comment \"f:00000008 r:20000000 g:aaaaaaaa B\" : goto pass_through_out");
+	decided("rule block B\nfilter me 10.0.0.1/32 any * *\nstore dynamic\nrule permit D\nfilter me 10.0.0.1/32 any * *",
+	    "10.0.0.1 comment \"f:00000002 r:10000000 D\" : accept");
+	decided("store persistent\nrule permit A\nfilter me 10.0.0.1/32 any * *\nstore local\nrule block L\n"
+	    "filter me 10.0.0.1/32 any * *", "10.0.0.1 comment \"f:00000001 r:10000000 A\" : accept");
+	/* Equal masked, different as written: the same element, once. */
+	decided("rule block B\nfilter any any any * *\nrule permit P\nfilter any any any * *",
+	    "\t\tmeta nfproto ipv4 counter drop comment \"f:00000001 r:10000000 g:aaaaaaaa B\"\n\t}");
+}
+
+/* A mirrored filter wins or loses the same way in both directions. */
+static void test_mirror(void **state)
+{
+	struct ruleset *r = rendered("rule block A\nfilter 10.0.0.0/24 10.1.0.0/16 any * * mirrored\n"
+	    "filter 10.0.0.0/16 10.1.0.0/24 any * * mirrored");
+	char *text = written(r);
+
+	(void)state;
+	has(text, "@out4_s24_d16\n\t\tip saddr & 255.255.0.0 . ip daddr & 255.255.255.0 vmap @out4_s16_d24\n"
+	    + sizeof("@out4_s24_d16\n\t\t") - 1);
+	assert_true(strstr(text, "vmap @out4_s24_d16") < strstr(text, "vmap @out4_s16_d24"));
+	assert_true(strstr(text, "vmap @in4_s16_d24") < strstr(text, "vmap @in4_s24_d16"));
+	free(text);
+	ruleset_free(r);
+}
+
+/* ---- refusals and warnings ---- */
+
+#define RULE1	"rule {10000000-0003-0000-0000-000000000000} 'R': filter {00000001-0006-0000-0000-000000000000}: "
+
+static void test_refused(void **state)
+{
+	(void)state;
+	refused("rule block R\nfilter 10.0.0.1/32 fd00::/64 any * *", ERR_UNSUPPORTED,
+	    RULE1 "source and destination are of different families");
+	refused("rule block R\nfilter me4 fd00::/64 any * *", ERR_UNSUPPORTED,
+	    RULE1 "source and destination are of different families");
+	refused("rule block R\nfilter me any 47 * 80", ERR_UNSUPPORTED, RULE1 "destination port without TCP or UDP");
+	refused("rule block R\nfilter me any any 80 *", ERR_UNSUPPORTED, RULE1 "source port without TCP or UDP");
+	refused("rule block R\nfilter me any tcp 80-70 *", ERR_FORMAT, RULE1 "source ports 80-70 are reversed");
+	refused("rule permit if=eth0 R\nfilter me any any * *", ERR_UNSUPPORTED,
+	    "rule {10000000-0003-0000-0000-000000000000} 'R': is for the interface 'eth0' alone");
+	refused("ipsecexempt 4", ERR_FORMAT, "ipsecexempt is 4, not 0 to 3");
+}
+
+static void test_refused_values(void **state)
+{
+	struct mk *m = mk_policy("rule block R\nfilter me 10.0.0.0/24 any * *");
+	struct ipsec_filter *f = &m->policies[0]->rules[0].filter_list->filters[0];
+	struct ruleset *r;
+	struct err err;
+
+	(void)state;
+	f->dst.prefix = 33;
+	assert_int_equal(mk_render(&r, m, &err), -1);
+	assert_string_equal(err.msg, RULE1 "destination prefix length 33");
+	f->dst.prefix = 24;
+	f->dst.family = 77;
+	assert_int_equal(mk_render(&r, m, &err), -1);
+	assert_string_equal(err.msg, RULE1 "destination address of family 77");
+	f->dst.family = 2;
+	f->dst.kind = 99;
+	assert_int_equal(mk_render(&r, m, &err), -1);
+	assert_string_equal(err.msg, RULE1 "destination address of unknown kind 99");
+	f->dst.kind = IPSEC_ADDR_RANGE;
+	f->dst.hi[0] = 9;
+	assert_int_equal(mk_render(&r, m, &err), -1);
+	assert_string_equal(err.msg, RULE1 "destination address range is reversed");
+	mk_free(m);
+}
+
+static void test_warnings(void **state)
+{
+	struct ruleset *r = rendered("fact dns fd00::1\nrule block R\nfilter me wins any * * mirrored\nfilter me dns any * *\n"
+	    "filter me dns4 any * *");
+
+	(void)state;
+	assert_int_equal(r->n_warnings, 2);
+	assert_string_equal(r->warnings[0], "rule {10000000-0003-0000-0000-000000000000} 'R': "
+	    "filter {00000001-0006-0000-0000-000000000000} filters nothing: no address of a wins server is known");
+	has(r->warnings[1], "{00000003-0006-0000-0000-000000000000} filters nothing: no address of a dns server");
+	ruleset_free(r);
+}
+
+/* ---- families, exemptions, words ---- */
+
+static void test_families(void **state)
+{
+	struct ruleset *r = rendered("rule block B\nfilter me any any * *");
+	char *text = written(r);
+
+	(void)state;
+	has(text, "chain out4");
+	has(text, "chain out6");
+	free(text);
+	ruleset_free(r);
+	r = rendered("any-is-ipv4\nrule block B\nfilter me any any * *\nfilter me any tcp * 80");
+	text = written(r);
+	has(text, "chain out4");
+	hasnot(text, "chain out6");
+	free(text);
+	ruleset_free(r);
+	r = rendered("any-is-ipv4\nrule block B\nfilter me6 any any * *");
+	text = written(r);
+	has(text, "chain out6");
+	hasnot(text, "chain out4");
+	free(text);
+	ruleset_free(r);
+}
+
+static void test_me_both_sides(void **state)
+{
+	struct ruleset *r = rendered("rule block B\nfilter me me any * * mirrored");
+	char *text = written(r);
+
+	(void)state;
+	hasnot(text, "drop");
+	free(text);
+	ruleset_free(r);
+}
+
+/* Never anything established in front of a require. */
+static void test_require_is_tight(void **state)
+{
+	struct ruleset *r = rendered("rule require R\nfilter me any any * * mirrored");
+	char *text = written(r);
+
+	(void)state;
+	hasnot(text, "ct state");
+	has(text, "chain require_in {\n\t\tcomment \"negotiate security: nothing in clear\"\n"
+	    "\t\tmeta ipsec exists counter accept comment \"came protected\"\n"
+	    "\t\tcounter drop comment \"clear, not allowed\"\n\t}\n");
+	free(text);
+	ruleset_free(r);
+}
+
+static void test_comments(void **state)
+{
+	char policy[400], name[120];
+	struct ruleset *r;
+	char *text;
+
+	(void)state;
+	/* 32 characters lead back; a name that does not fit in what is left is left out. */
+	memset(name, 'n', sizeof(name));
+	name[94] = '\0';
+	snprintf(policy, sizeof(policy), "rule block %s\nfilter me 10.0.0.1/32 any * *", name);
+	r = rendered(policy);
+	text = written(r);
+	has(text, name);
+	free(text);
+	ruleset_free(r);
+	name[94] = 'n';
+	name[95] = '\0';
+	snprintf(policy, sizeof(policy), "rule block %s\nfilter me 10.0.0.1/32 any * *", name);
+	r = rendered(policy);
+	text = written(r);
+	has(text, "10.0.0.1 comment \"f:00000001 r:10000000 g:aaaaaaaa\" : drop");
+	free(text);
+	ruleset_free(r);
+	r = rendered("rule block A \"quoted\" \\ name\xc3\xa4\nfilter me 10.0.0.1/32 any * *");
+	text = written(r);
+	has(text, "g:aaaaaaaa A ?quoted? ? name??\" : drop");
+	has(text, "table inet ipsecpol {\n\tcomment \"policy 000000a0 Test policy, gpo aaaaaaaa Test GPO\"\n");
+	free(text);
+	ruleset_free(r);
+}
+
+static void test_block(void **state)
+{
+	struct mk *m = mk_policy("lifeline\nfact dc 10.0.0.1");
+	struct ruleset *r;
+	struct err err;
+	char *text;
+
+	(void)state;
+	assert_int_equal(block_render(&r, "a \"reason\"", NULL, NULL, &err), 0);
+	text = written(r);
+	assert_string_equal(text, "table inet ipsecpol {\n"
+	    "\tcomment \"block mode: a ?reason?\"\n\n"
+	    "\tchain input {\n\t\tcomment \"packets to this host\"\n"
+	    "\t\ttype filter hook input priority filter - 10; policy accept;\n"
+	    "\t\tiif \"lo\" counter accept comment \"loopback\"\n"
+	    "\t\tcounter drop comment \"block mode: a ?reason?\"\n\t}\n\n"
+	    "\tchain forward {\n\t\tcomment \"packets routed through this host\"\n"
+	    "\t\ttype filter hook forward priority filter - 10; policy accept;\n"
+	    "\t\tcounter drop comment \"block mode: a ?reason?\"\n\t}\n\n"
+	    "\tchain postrouting {\n\t\tcomment \"packets of this host, once it is known whether IPsec protects them\"\n"
+	    "\t\ttype filter hook postrouting priority filter - 10; policy accept;\n"
+	    "\t\toif \"lo\" counter accept comment \"loopback\"\n"
+	    "\t\tcounter drop comment \"block mode: a ?reason?\"\n\t}\n}\n");
+	free(text);
+	ruleset_free(r);
+	assert_int_equal(block_render(&r, "x", m->facts, &m->o, &err), 0);
+	text = written(r);
+	has(text, "10.0.0.1 . tcp . 389 comment");
+	has(text, "\t\tjump lifeline_in\n\t\tcounter drop");
+	free(text);
+	ruleset_free(r);
+	mk_free(m);
+}
+
+static void test_json(void **state)
+{
+	struct ruleset *r = rendered("rule block B\nfilter me 10.0.0.1/32 tcp * 80");
+	json_t *j = ruleset_json(r), *set, *e, *c;
+
+	(void)state;
+	assert_non_null(j);
+	assert_string_equal(json_string_value(json_object_get(j, "table")), "ipsecpol");
+	set = json_array_get(json_object_get(j, "sets"), 0);
+	assert_string_equal(json_string_value(json_object_get(set, "name")), "out4_sme_d32_p_dp");
+	assert_string_equal(json_string_value(json_object_get(set, "type")), "ipv4_addr . inet_proto . inet_service : verdict");
+	e = json_array_get(json_object_get(set, "elements"), 0);
+	assert_string_equal(json_string_value(json_object_get(e, "key")), "10.0.0.1 . tcp . 80");
+	assert_string_equal(json_string_value(json_object_get(e, "verdict")), "drop");
+	assert_string_equal(json_string_value(json_object_get(e, "filter")), "{00000001-0006-0000-0000-000000000000}");
+	assert_string_equal(json_string_value(json_object_get(e, "rule")), "{10000000-0003-0000-0000-000000000000}");
+	assert_string_equal(json_string_value(json_object_get(e, "gpo")), "{aaaaaaaa-0002-0000-0000-000000000000}");
+	c = json_array_get(json_object_get(j, "chains"), 0);
+	assert_string_equal(json_string_value(json_object_get(c, "hook")), "input");
+	assert_int_equal(json_integer_value(json_object_get(c, "priority")), -10);
+	json_decref(j);
+	ruleset_free(r);
+}
+
+/* ---- differences ---- */
+
+static size_t diff_text(const struct ruleset *want, const struct ruleset *have, char **text)
+{
+	size_t len, n;
+	FILE *out;
+
+	*text = NULL;
+	out = open_memstream(text, &len);
+	assert_non_null(out);
+	n = ruleset_diff(want, have, out);
+	fclose(out);
+	return n;
+}
+
+static void test_diff(void **state)
+{
+	struct ruleset *a = rendered("rule block B\nfilter me 10.0.0.1/32 any * *\nfilter me 10.0.0.2/32 any * *");
+	struct ruleset *b = rendered("rule permit B\nfilter me 10.0.0.1/32 any * *\nfilter me 10.0.0.2/32 any * *");
+	struct ruleset *c = rendered("rule block B\nfilter me 10.0.0.1/32 any * *\nfilter me 10.0.0.2/32 any * *\n"
+	    "filter me any any * *");
+	uint8_t da[32], db[32];
+	char *text;
+
+	(void)state;
+	assert_int_equal(ruleset_diff(a, a, NULL), 0);
+	assert_int_equal(ruleset_diff(NULL, NULL, NULL), 0);
+	assert_int_equal(diff_text(a, b, &text), 4);
+	assert_string_equal(text,
+	    "- element out4_sme_d32: 10.0.0.1 comment \"f:00000001 r:10000000 g:aaaaaaaa B\" : accept\n"
+	    "+ element out4_sme_d32: 10.0.0.1 comment \"f:00000001 r:10000000 g:aaaaaaaa B\" : drop\n"
+	    "- element out4_sme_d32: 10.0.0.2 comment \"f:00000002 r:10000000 g:aaaaaaaa B\" : accept\n"
+	    "+ element out4_sme_d32: 10.0.0.2 comment \"f:00000002 r:10000000 g:aaaaaaaa B\" : drop\n");
+	free(text);
+	assert_int_equal(diff_text(c, a, &text), 4);
+	has(text, "+ rule out4: fib saddr type local meta nfproto ipv4 counter drop comment \"f:00000003 r:10000000 g:aaaaaaaa B\"\n");
+	has(text, "+ chain out6 comment \"filters, most specific first\"\n");
+	free(text);
+	assert_true(diff_text(a, NULL, &text) > 20);
+	has(text, "+ table inet ipsecpol comment \"policy");
+	hasnot(text, "\n- ");
+	free(text);
+	assert_true(diff_text(NULL, a, &text) > 20);
+	hasnot(text, "\n+ ");
+	free(text);
+	ruleset_digest(a, da);
+	ruleset_digest(b, db);
+	assert_memory_not_equal(da, db, 32);
+	ruleset_free(b);
+	b = rendered("rule block B\nfilter me 10.0.0.1/32 any * *\nfilter me 10.0.0.2/32 any * *");
+	ruleset_digest(b, db);
+	assert_memory_equal(da, db, 32);
+	ruleset_free(a);
+	ruleset_free(b);
+	ruleset_free(c);
+}
+
+/* The order of rules in the policy means nothing. */
+static void test_order_free(void **state)
+{
+	struct mk *m = mk_policy("rule permit A\nfilter 10.0.0.1-10.0.0.9 any tcp * 80\nfilter me 10.0.0.0/24 any * *\n"
+	    "rule block B\nfilter 10.0.0.2-10.0.0.10 any tcp * 80\nfilter me 10.0.0.0/24 any * *\n"
+	    "rule require C\nfilter me any tcp 1-9 *\nfilter me any tcp * 1-9");
+	struct ipsec_rule *rules = m->policies[0]->rules, swap;
+	struct ruleset *a, *b;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(mk_render(&a, m, &err), 0);
+	swap = rules[0];
+	rules[0] = rules[2];
+	rules[2] = rules[1];
+	rules[1] = swap;
+	assert_int_equal(mk_render(&b, m, &err), 0);
+	assert_int_equal(ruleset_diff(a, b, NULL), 0);
+	ruleset_free(a);
+	ruleset_free(b);
+	mk_free(m);
+}
+
+/* ---- transactions ---- */
+
+static char *object_text(const struct nlbatch *b, uint32_t seq)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	batch_object_write(b, seq, out);
+	fclose(out);
+	return text;
+}
+
+/* A transaction that creates a table reads like a dump of it. */
+static void test_readback(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ruleset *want = case_ruleset(cases[i]), *have;
+		struct nlbatch *b;
+		struct err err;
+		char *text;
+
+		assert_int_equal(batch_build(&b, want, NULL, 7, &err), 0);
+		assert_int_equal(readback_parse(&have, b->bytes, b->len, &err), 0);
+		assert_non_null(have);
+		if (diff_text(want, have, &text))
+			fail_msg("render-%s:\n%s", cases[i], text);
+		free(text);
+		ruleset_free(have);
+		ruleset_free(want);
+		batch_free(b);
+	}
+}
+
+static void test_batch_frame(void **state)
+{
+	struct ruleset *r = rendered("rule block B\nfilter me 10.0.0.1/32 any * *");
+	const struct nlmsghdr *h, *last = NULL;
+	struct nlbatch *b;
+	struct err err;
+	size_t at = 0, n = 0, acks = 0;
+
+	(void)state;
+	assert_int_equal(batch_build(&b, r, NULL, 0, &err), 0);
+	assert_int_equal(((const struct nlmsghdr *)(void *)b->bytes)->nlmsg_type, 16);	/* BATCH_BEGIN */
+	for (; at < b->len; at += h->nlmsg_len, n++) {
+		h = (const void *)(b->bytes + at);
+		acks += h->nlmsg_flags & NLM_F_ACK ? 1 : 0;
+		if (h->nlmsg_type == 17) {
+			assert_true(last->nlmsg_flags & NLM_F_ACK);
+			assert_int_equal(at + h->nlmsg_len, b->len);
+		}
+		last = h;
+	}
+	assert_int_equal(last->nlmsg_type, 17);	/* BATCH_END */
+	assert_int_equal(n, b->n_objects + 2);
+	assert_int_equal(acks, 1);
+	batch_free(b);
+	assert_int_equal(batch_build(&b, r, r, 0, &err), 0);
+	assert_int_equal(b->n_objects, 0);
+	batch_free(b);
+	ruleset_free(r);
+}
+
+static void test_batch_names(void **state)
+{
+	struct ruleset *a = rendered("rule block B\nfilter me 10.0.0.1/32 tcp * 80\nfilter me any any * *");
+	struct ruleset *b = rendered("rule permit B\nfilter me 10.0.0.1/32 tcp * 80\nfilter me any any * *");
+	struct nlbatch *x;
+	struct err err;
+	char *text;
+
+	(void)state;
+	assert_int_equal(batch_build(&x, a, b, 0, &err), 0);
+	/* the element twice; out4 and out6 emptied and filled with a lookup and a rule, a rule */
+	assert_int_equal(x->n_objects, 7);
+	text = object_text(x, x->first_seq);
+	assert_string_equal(text, "empty chain out4");
+	free(text);
+	text = object_text(x, x->first_seq + 2);
+	assert_string_equal(text, "delete element 10.0.0.1 . tcp . 80 of map out4_sme_d32_p_dp "
+	    "(filter {00000001-0006-0000-0000-000000000000} of rule {10000000-0003-0000-0000-000000000000})");
+	free(text);
+	text = object_text(x, x->first_seq + 5);
+	has(text, "add rule 'fib saddr type local meta nfproto ipv4 counter drop comment");
+	has(text, "' of chain out4 (filter {00000002-");
+	free(text);
+	text = object_text(x, x->first_seq + 99);
+	assert_string_equal(text, "the transaction");
+	free(text);
+	batch_free(x);
+	assert_int_equal(batch_build(&x, NULL, a, 0, &err), 0);
+	assert_int_equal(x->n_objects, 1);
+	text = object_text(x, x->first_seq);
+	assert_string_equal(text, "delete table inet ipsecpol");
+	free(text);
+	batch_free(x);
+	ruleset_free(a);
+	ruleset_free(b);
+}
+
+/* Cut anywhere and with any byte changed: an error or a value, never more. */
+static void test_readback_hostile(void **state)
+{
+	struct ruleset *r = case_ruleset("servers"), *have;
+	struct nlbatch *b;
+	struct err err;
+	uint8_t *copy;
+
+	(void)state;
+	assert_int_equal(batch_build(&b, r, NULL, 0, &err), 0);
+	for (size_t len = 0; len < b->len; len += 3) {
+		copy = malloc(len + 1);
+		memcpy(copy, b->bytes, len);
+		if (readback_parse(&have, copy, len, &err) == 0)
+			ruleset_free(have);
+		free(copy);
+	}
+	copy = malloc(b->len);
+	for (size_t at = 0; at < b->len; at++) {
+		memcpy(copy, b->bytes, b->len);
+		copy[at] ^= (uint8_t)(1 + at % 255);
+		if (readback_parse(&have, copy, b->len, &err) == 0)
+			ruleset_free(have);
+	}
+	memset(copy, 0xff, 64);
+	assert_int_equal(readback_parse(&have, copy, 64, &err), -1);
+	assert_string_equal(err.msg, "byte 0 of the kernel's answer starts no message");
+	assert_int_equal(readback_parse(&have, copy, 0, &err), 0);
+	assert_null(have);
+	free(copy);
+	batch_free(b);
+	ruleset_free(r);
+}
+
+/* No quadratic loop: 50,000 filters of three shapes, against one that lacks the last. */
+static void test_many(void **state)
+{
+	char *text = NULL;
+	struct ruleset *r, *less;
+	struct nlbatch *b;
+	struct err err;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	fputs("rule block B\n", out);
+	for (int i = 0; i < 50000; i++)
+		fprintf(out, "filter me 10.%d.%d.%d/32 %s * *\n", i >> 16, i >> 8 & 255, i & 255, i % 3 ? "any" : "17");
+	fclose(out);
+	r = rendered(text);
+	*strrchr(text, '\n') = '\0';
+	*strrchr(text, '\n') = '\0';
+	less = rendered(text);
+	free(text);
+	assert_int_equal(ruleset_diff(r, less, NULL), 1);
+	assert_int_equal(batch_build(&b, r, less, 0, &err), 0);
+	assert_int_equal(b->n_objects, 1);
+	batch_free(b);
+	ruleset_free(r);
+	ruleset_free(less);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_ties),
+		cmocka_unit_test(test_mirror),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused_values),
+		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_families),
+		cmocka_unit_test(test_me_both_sides),
+		cmocka_unit_test(test_require_is_tight),
+		cmocka_unit_test(test_comments),
+		cmocka_unit_test(test_block),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_order_free),
+		cmocka_unit_test(test_readback),
+		cmocka_unit_test(test_batch_frame),
+		cmocka_unit_test(test_batch_names),
+		cmocka_unit_test(test_readback_hostile),
+		cmocka_unit_test(test_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
