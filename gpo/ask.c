@@ -29,7 +29,9 @@ const char *const ask_subnet_attrs[] = { "objectClass", "cn", "siteObject", NULL
  * about an entry replaces what an earlier one said. */
 const char *const ask_gp_attrs[] = { "objectClass", GP_ATTRS, "ipsecName", "ipsecOwnersReference", NULL };
 const char *const ask_policy_attrs[] = { "objectClass", POLICY_ATTRS, NULL };
-const char *const ask_all_attrs[] = { "objectClass", COMPUTER_ATTRS, GP_ATTRS, POLICY_ATTRS, NULL };
+const char *const ask_all_attrs[] = { "objectClass", COMPUTER_ATTRS, GP_ATTRS, POLICY_ATTRS,
+	"groupType", "siteObject", NULL };
+const char *const ask_gp_classes[] = { "organizationalUnit", "domainDNS", "groupPolicyContainer", "site", NULL };
 
 static void put_bytes(struct ask_text *t, const char *p, size_t len)
 {

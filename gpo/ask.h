@@ -13,12 +13,15 @@ struct sid;
 
 #define ASK_ANY		"(objectClass=*)"
 #define ASK_CHUNK	100		/* DNs in one filter */
+#define ASK_GROUPS	"(&(|(objectClass=group)(objectClass=groupOfNames))(|"	/* then terms and "))" */
 #define SD_FLAGS_DACL	4u
 
 /* NULL-terminated, each with objectClass (but for the ping's). */
 extern const char *const ask_root_attrs[], *const ask_ping_attrs[], *const ask_computer_attrs[],
     *const ask_token_attrs[], *const ask_group_attrs[], *const ask_subnet_attrs[], *const ask_gp_attrs[],
     *const ask_policy_attrs[], *const ask_all_attrs[];
+/* Classes of what links and of what is linked; NULL-terminated. */
+extern const char *const ask_gp_classes[];
 
 /* A filter that grows; `bad` stays set when memory ran out. */
 struct ask_text {

@@ -58,6 +58,8 @@ static int object_find(const struct dir_entry **ret, const struct work *w, const
 	e = snapshot_entry(w->s, dn, &state);
 	if (state == DIR_STATE_DENIED)
 		return err_set(err, ERR_DENIED, "cannot be read with this account");
+	if (state == DIR_STATE_ELSEWHERE)
+		return err_set(err, ERR_DENIED, "is not held by this server");
 	if (!e || state != DIR_STATE_FOUND)
 		return err_set(err, ERR_ABSENT, "does not exist");
 	if (!entry_has_class(e, class))

@@ -171,10 +171,27 @@ static int hints_gp(struct dnset *set, const struct gp_walk *w, struct arena *a,
 	for (size_t i = 0; i < w->gpo_dns.n; i++) {
 		const struct walk_gpo *g = &w->gpos[i];
 
+		if (g->elsewhere)
+			continue;
 		if (hint_add(set, a, g->dn, err) < 0)
 			return -1;
 		if (g->has_ipsec && hint_add(set, a, g->ipsec_dn, err) < 0)
 			return -1;
+	}
+	return 0;
+}
+
+static int hints_groups(const char ***list, size_t *n, const struct gp_walk *w, struct arena *a, struct err *err)
+{
+	size_t count = group_hints_count(&w->groups);
+
+	for (size_t i = 0; i < count; i++) {
+		*list = arena_grow(a, *list, *n, sizeof(**list));
+		if (!*list)
+			return err_nomem(err);
+		(*list)[*n] = group_hints_text(&w->groups, i, a);
+		if (!(*list)[(*n)++])
+			return err_nomem(err);
 	}
 	return 0;
 }
@@ -202,6 +219,8 @@ int gp_hints(const char *const **ret, size_t *ret_n, const struct dir_snapshot *
 	for (int i = 0; !r && objects && i < 2; i++)
 		for (size_t j = 0; !r && j < o[i].dns.n; j++)
 			r = hint_add(&set, a, o[i].dns.dns[j], err);
+	if (!r)
+		r = hints_groups(&set.dns, &set.n, &w, a, err);
 	if (!r) {
 		*ret = set.dns;
 		*ret_n = set.n;

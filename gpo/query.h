@@ -3,11 +3,12 @@
  * The fetch loop is then a loop: ask, add, repeat.  The whole conversation of
  * [MS-GPOL] 3.2.5.1 and [MS-GPIPSEC] 3.2.5 can be replayed from an LDIF file.
  *
- * With hints (the DNs that mattered last time) everything expected is asked for
- * in one subtree search, so an unchanged refresh takes three searches beside the
- * site ping: root DSE, the domain's objects, the site (OpenLDAP: the subnets).
+ * With hints (what mattered last time) everything expected is asked for in one
+ * subtree search, so an unchanged refresh takes at most three searches beside the
+ * site ping: root DSE, the domain's objects, and on an AD the site; an OpenLDAP
+ * gives site, subnets and the computer's groups together with the objects.
  * Further ones are for what only they can tell: that a linked GPO is gone; the
- * groups of the computer, where a GPO has rights and nobody told its token. */
+ * groups level by level, where they are not those of last time. */
 #ifndef GPO_QUERY_H
 #define GPO_QUERY_H
 
@@ -30,7 +31,7 @@ struct gp_subject {
 	bool			 self;		/* this very host: ask the NetLogon ping, use addresses */
 	const struct ip_addr	*addresses;	/* own, for the subnet match */
 	size_t			 n_addresses;
-	const char *const	*hints;		/* DNs; may be stale or plain wrong: they change the cost, not the result */
+	const char *const	*hints;		/* gp_hints(); may be stale or plain wrong: they change the cost, not the result */
 	size_t			 n_hints;
 };
 
@@ -38,7 +39,8 @@ struct gp_subject {
  * computer does not exist, exists twice, cannot be read...). */
 int gp_next_query(struct dir_query *ret, const struct dir_snapshot *s, const struct gp_subject *who, struct arena *a, struct err *err);
 
-/* The DNs that mattered in a complete snapshot, as hints for the next time. */
+/* What mattered in a complete snapshot, as hints for the next time: DNs, and where the
+ * groups had to be searched also "WORD LEVEL DN" (gpo/group_hints.h). */
 int gp_hints(const char *const **ret, size_t *ret_n, const struct dir_snapshot *s, const struct gp_subject *who, struct arena *a, struct err *err);
 
 #endif

@@ -24,7 +24,7 @@ enum gp_verdict {
 	GP_BLOCKED,		/* inheritance blocked below */
 	GP_GPO_DISABLED,	/* flags: computer half off */
 	GP_ACCESS_DENIED,	/* readable, but Apply Group Policy is not granted */
-	GP_UNREADABLE,		/* exists, but what it says or who may apply it is not shown */
+	GP_UNREADABLE,		/* what it says or who may apply it is not shown, or this server does not hold it */
 	GP_NOT_FOUND,		/* linked, does not exist */
 	GP_WMI_FILTER,
 	GP_BAD_VERSION,		/* gPCFunctionalityVersion is not 2 */
@@ -71,7 +71,8 @@ struct gp_options {
 };
 
 /* -1 also when the snapshot leaves a question open (gp_next_query() returned 1),
- * or when a container above the computer cannot be read: no evaluation then. */
+ * or when a container above the computer cannot be read or is not held by this
+ * server: no evaluation then. */
 int gp_resolve(struct gp_rsop **ret, const struct dir_snapshot *s, const struct gp_subject *who, const struct gp_options *o, struct err *err);
 void rsop_free(struct gp_rsop *r);
 int rsop_write(const struct gp_rsop *r, FILE *out);	/* -1: write error */

@@ -21,6 +21,14 @@ int walk_ask(struct gp_walk *w, const struct dir_query *q, const struct dir_sear
 	return 1;
 }
 
+int walk_held(const struct dir_search *answer, struct err *err)
+{
+	if (answer->outcome != DIR_ELSEWHERE)
+		return 0;
+	return err_set(err, ERR_OFFLINE, "%s%s%s is not held by this server", *answer->q.base ? "'" : "",
+	    *answer->q.base ? answer->q.base : "the root DSE", *answer->q.base ? "'" : "");
+}
+
 static unsigned sd_flags(const struct gp_walk *w)
 {
 	return w->ad ? SD_FLAGS_DACL : 0;
@@ -45,12 +53,14 @@ int walk_ask_entry(struct gp_walk *w, const char *dn, const char *const *attrs,
 	return 0;
 }
 
-int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n, struct err *err)
+int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n,
+    bool *ret_elsewhere, struct err *err)
 {
 	const struct dir_search *answer;
 	struct dir_query q = { base, DIR_SUB, NULL, ask_gp_attrs, sd_flags(w) };
 
-	for (size_t i = 0; i < n; i += ASK_CHUNK) {
+	*ret_elsewhere = false;
+	for (size_t i = 0; i < n && !*ret_elsewhere; i += ASK_CHUNK) {
 		struct ask_text t = { .a = w->a };
 
 		ask_put_dns(&t, w->ad, dns + i, n - i < ASK_CHUNK ? n - i : ASK_CHUNK);
@@ -59,6 +69,7 @@ int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, si
 		q.filter = t.p;
 		if (walk_ask(w, &q, &answer))
 			return 1;
+		*ret_elsewhere = answer->outcome == DIR_ELSEWHERE;
 	}
 	return 0;
 }
@@ -137,6 +148,8 @@ static int walk_root(struct gp_walk *w, struct err *err)
 	/* Without it, an AD would be taken for something whose GPOs have no rights. */
 	if (answer->outcome == DIR_DENIED)
 		return err_set(err, ERR_DENIED, "the root DSE may not be read");
+	if (walk_held(answer, err) < 0)
+		return -1;
 	w->root = answer->n_entries ? &answer->entries[0] : NULL;
 	w->ad = w->root && has_text_value(w->root, "supportedCapabilities", AD_CAPABILITY);
 	return find_base(w, err);
@@ -195,7 +208,7 @@ static int walk_ping(struct gp_walk *w, struct err *err)
 	q.filter = t.p;
 	if (walk_ask(w, &q, &answer))
 		return 1;
-	return ping_read(w, answer, err);
+	return walk_held(answer, err) < 0 ? -1 : ping_read(w, answer, err);
 }
 
 /* ---- the computer, alone or with all that mattered the last time ---- */
@@ -235,8 +248,6 @@ static int choose_hints(struct gp_walk *w, struct err *err)
 
 static int ask_combined(struct gp_walk *w, const struct dir_search **ret, struct err *err)
 {
-	static const char *const classes[] = { "organizationalUnit", "domainDNS",
-		"groupPolicyContainer", "site", NULL };
 	struct dir_query q = { w->base_dn, DIR_SUB, NULL, ask_all_attrs, sd_flags(w) };
 	struct ask_text t = { .a = w->a };
 
@@ -244,10 +255,15 @@ static int ask_combined(struct gp_walk *w, const struct dir_search **ret, struct
 	ask_put_term(&t, "sAMAccountName", w->who->computer);
 	if (!w->ad) {		/* what OpenLDAP has an index for */
 		ask_put(&t, "(&");
-		ask_put_classes(&t, classes);
+		ask_put_classes(&t, ask_gp_classes);
 	}
 	ask_put_dns(&t, w->ad, w->hinted.dns, w->hinted.n);
-	ask_put(&t, w->ad ? ")" : "))");
+	if (!w->ad)
+		ask_put(&t, ")");
+	if (w->hinted_subnets)
+		ask_put(&t, "(objectClass=subnet)(objectClass=subnetContainer)");
+	group_hints_ask(&t, &w->hinted_groups);
+	ask_put(&t, ")");
 	if (t.bad)
 		return err_nomem(err);
 	q.filter = t.p;
@@ -307,10 +323,13 @@ static int find_computer(struct gp_walk *w, struct err *err)
 	if (choose_hints(w, err) < 0)
 		return -1;
 	if (w->hinted.n) {
+		if (!w->ad && (walk_hint_subnets(w, err) < 0 || group_hints_read(&w->hinted_groups, w, err) < 0))
+			return -1;
 		r = ask_combined(w, &answer, err);
 		if (r)
 			return r;
-		w->combined = answer->outcome == DIR_OK;
+		if (answer->outcome == DIR_OK)
+			w->combined = answer;
 		if (pick_computer(w, answer, false, err) < 0)
 			return -1;
 	}
@@ -321,6 +340,8 @@ static int find_computer(struct gp_walk *w, struct err *err)
 		return r;
 	if (answer->outcome == DIR_DENIED)
 		return err_set(err, ERR_DENIED, "%s may not be searched", base_name(w));
+	if (walk_held(answer, err) < 0)
+		return -1;
 	if (answer->outcome == DIR_ABSENT && !*w->base_dn)
 		return err_set(err, ERR_ABSENT, "the directory names no domain: say which one in the configuration");
 	if (answer->outcome == DIR_ABSENT)
@@ -369,6 +390,8 @@ static int som_check(const char *dn, enum dir_state state, struct err *err)
 		return 0;
 	if (state == DIR_STATE_DENIED)
 		return err_set(err, ERR_DENIED, "'%s', above the computer, may not be read", dn);
+	if (state == DIR_STATE_ELSEWHERE)
+		return err_set(err, ERR_OFFLINE, "'%s', above the computer, is not held by this server", dn);
 	return err_set(err, ERR_ABSENT, "'%s', above the computer, does not exist", dn);
 }
 
@@ -378,6 +401,7 @@ static int walk_soms(struct gp_walk *w, struct err *err)
 	const char **dns, **open;
 	size_t n, n_open = 0;
 	enum dir_state state;
+	bool elsewhere;		/* then the next question tells */
 	int r;
 
 	if (gp_som_dns(&dns, &n, w->a, w->computer_dn, err) < 0)
@@ -393,7 +417,7 @@ static int walk_soms(struct gp_walk *w, struct err *err)
 		if (!walk_hinted(w, dns[i]))
 			open[n_open++] = dns[i];
 	}
-	r = walk_ask_dns(w, dns[n - 1], open, n_open, err);
+	r = walk_ask_dns(w, dns[n - 1], open, n_open, &elsewhere, err);
 	for (size_t i = 0; !r && i < n; i++) {
 		r = walk_ask_entry(w, dns[i], ask_gp_attrs, &e, &state);
 		if (!r)

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "gpo/dnset.h"
+#include "gpo/group_hints.h"
 #include "gpo/query.h"
 #include "gpo/rsop.h"
 #include "gpo/som.h"
@@ -30,6 +31,7 @@ struct walk_gpo {
 	const char		*name;
 	const struct dir_entry	*entry;		/* NULL: not found, or no link to it counts */
 	bool			 counts;	/* a link to it is neither disabled nor blocked */
+	bool			 elsewhere;	/* in a domain that this server does not hold */
 	enum gp_verdict		 refused;	/* up to access; GP_APPLIES: not refused so far */
 	const char		*note;
 	const char		*wmi_filter;	/* "": none */
@@ -46,8 +48,10 @@ struct gp_walk {
 	const struct dir_entry		*root;		/* NULL: none, or empty */
 	const char			*base_dn;	/* naming context of the computer; "" not known */
 	const char			*config_dn;
-	bool				 combined;	/* hints were asked for in one search */
+	const struct dir_search		*combined;	/* the one search for all hints; NULL: none */
 	struct dnset			 hinted;	/* then: these */
+	struct group_hints		 hinted_groups;	/* and these; may be none */
+	const char			*hinted_subnets;	/* and what lies in this container; NULL: not asked */
 	const struct dir_entry		*computer;
 	const char			*computer_dn, *domain_dn, *domain;
 	const char			*ping_site;	/* NULL: the DC did not tell; "": none */
@@ -61,6 +65,7 @@ struct gp_walk {
 	struct sid			*token;
 	size_t				 n_token;
 	const char			*token_from;	/* "": not needed */
+	struct group_hints		 groups;	/* for the next time, where they had to be searched */
 };
 
 struct walk_assigned {
@@ -82,13 +87,25 @@ int walk_assignment(struct walk_assigned *ret, struct gp_walk *w, const struct w
 int walk_site(struct gp_walk *w, struct err *err);	/* adds the site to the SOMs */
 int walk_token(struct gp_walk *w, struct err *err);
 int walk_gpos(struct gp_walk *w, struct err *err);
+/* Sets hinted_subnets where the combined search can bring the subnets along. */
+int walk_hint_subnets(struct gp_walk *w, struct err *err);
+/* The groups' SIDs, where the directory computes no token. */
+int walk_groups(struct gp_walk *w, struct err *err);
+int walk_add_sid(struct gp_walk *w, const struct sid *sid, struct err *err);
+bool walk_own_sid(struct sid *ret, const struct dir_entry *e);
+bool walk_primary_group(struct sid *ret, const struct gp_walk *w);
+bool walk_is_security_group(const struct dir_entry *e);	/* also what does not say what it is */
+const char *walk_group_name(const struct dir_value *v);	/* of memberOf; NULL: not to be followed */
 
 /* 0 and *ret, or 1. */
 int walk_ask(struct gp_walk *w, const struct dir_query *q, const struct dir_search **ret);
-/* FOUND, DENIED or ABSENT, with a base search if nothing else told. */
+/* -1 when the server says that it does not hold what must be known. */
+int walk_held(const struct dir_search *answer, struct err *err);
+/* FOUND, DENIED, ABSENT or ELSEWHERE, with a base search if nothing else told. */
 int walk_ask_entry(struct gp_walk *w, const char *dn, const char *const *attrs, const struct dir_entry **ret, enum dir_state *ret_state);
-/* Asks for many DNs below base; those that come are in the snapshot then. */
-int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n, struct err *err);
+/* Asks for many DNs below base; those that come are in the snapshot then.
+ * *ret_elsewhere: this server does not hold base. */
+int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n, bool *ret_elsewhere, struct err *err);
 bool walk_hinted(const struct gp_walk *w, const char *dn);
 int walk_som_fill(struct gp_walk *w, struct gp_som *som, const struct dir_entry *e, struct err *err);
 /* The one-level search that returns every policy object of a domain. */

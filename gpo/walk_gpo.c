@@ -66,6 +66,7 @@ static int ask_gpos(struct gp_walk *w, struct err *err)
 	struct dnset domains = { .a = w->a };
 	size_t n = w->gpo_dns.n, *of = arena_zalloc(w->a, n, sizeof(*of)), n_open;
 	const char **open = arena_zalloc(w->a, 2 * n, sizeof(*open)), *base;
+	bool elsewhere;
 	int r;
 
 	if (!of || !open)
@@ -86,9 +87,12 @@ static int ask_gpos(struct gp_walk *w, struct err *err)
 		base = arena_printf(w->a, "CN=Policies,CN=System,%s", domains.dns[d]);
 		if (!base)
 			return err_nomem(err);
-		r = walk_ask_dns(w, base, open, n_open, err);
+		r = walk_ask_dns(w, base, open, n_open, &elsewhere, err);
 		if (r)
 			return r;
+		for (size_t i = 0; elsewhere && i < n; i++)
+			if (of[i] == d && !walk_hinted(w, w->gpos[i].dn))
+				w->gpos[i].elsewhere = true;
 	}
 	return 0;
 }
@@ -154,11 +158,26 @@ static int gpo_judge(struct walk_gpo *g, struct gp_walk *w, struct err *err)
 	return 0;
 }
 
+/* Another domain of the forest may be held by other servers only; our own is held
+ * by this one, or this one is not to be believed. */
+static int gpo_is_elsewhere(struct walk_gpo *g, const struct gp_walk *w, struct err *err)
+{
+	const char *domain = dn_domain(g->dn);
+
+	g->elsewhere = true;
+	if (dn_equal(domain, w->domain_dn) || dn_equal(domain, w->base_dn))
+		return err_set(err, ERR_OFFLINE, "GPO '%s' is not held by this server", g->dn);
+	gpo_refuse(g, GP_UNREADABLE, "in a domain that this server does not hold");
+	return 0;
+}
+
 static int gpo_find(struct walk_gpo *g, struct gp_walk *w, struct err *err)
 {
 	enum dir_state state = DIR_STATE_UNKNOWN;
 	int r;
 
+	if (g->elsewhere)
+		return gpo_is_elsewhere(g, w, err);
 	if (g->counts) {
 		r = walk_ask_entry(w, g->dn, ask_gp_attrs, &g->entry, &state);
 		if (r)
@@ -166,6 +185,8 @@ static int gpo_find(struct walk_gpo *g, struct gp_walk *w, struct err *err)
 	} else {	/* for its name only */
 		g->entry = snapshot_entry(w->s, g->dn, &state);
 	}
+	if (state == DIR_STATE_ELSEWHERE)
+		return gpo_is_elsewhere(g, w, err);
 	if (state == DIR_STATE_ABSENT)
 		gpo_refuse(g, GP_NOT_FOUND, "");
 	else if (state != DIR_STATE_FOUND)
@@ -281,6 +302,8 @@ static int unknown_state(struct walk_assigned *ret, struct gp_walk *w, enum dir_
 {
 	if (state == DIR_STATE_DENIED)
 		return unknown(ret, w, ERR_DENIED, what, dn, "may not be read", err);
+	if (state == DIR_STATE_ELSEWHERE)
+		return unknown(ret, w, ERR_DENIED, what, dn, "is not held by this server", err);
 	return unknown(ret, w, ERR_ABSENT, what, dn, "does not exist", err);
 }
 

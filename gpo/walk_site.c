@@ -40,16 +40,17 @@ static bool covers(const struct ip_addr *net, unsigned prefix, const struct ip_a
 	return !rest || (net->b[whole] ^ a->b[whole]) >> (8 - rest) == 0;
 }
 
-/* The longest prefix counts; among equals the earlier address. */
-static const struct dir_entry *best_subnet(const struct gp_walk *w, const struct dir_search *subnets)
+/* The longest prefix counts; among equals the earlier address, then the name: two
+ * searches need not return them in one order. */
+static const struct dir_entry *best_subnet(const struct gp_walk *w, const struct dir_entry *subnets, size_t n)
 {
 	const struct dir_entry *best = NULL;
 	unsigned prefix, best_prefix = 0;
 	size_t best_addr = 0;
 	struct ip_addr net;
 
-	for (size_t i = 0; i < subnets->n_entries; i++) {
-		const struct dir_entry *e = &subnets->entries[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct dir_entry *e = &subnets[i];
 		const char *cn = entry_text(e, "cn");
 
 		if (!cn || !subnet_read(&net, &prefix, cn))
@@ -57,7 +58,8 @@ static const struct dir_entry *best_subnet(const struct gp_walk *w, const struct
 		for (size_t j = 0; j < w->who->n_addresses; j++) {
 			if (!covers(&net, prefix, &w->who->addresses[j]))
 				continue;
-			if (best && (prefix < best_prefix || (prefix == best_prefix && j >= best_addr)))
+			if (best && (prefix < best_prefix || (prefix == best_prefix && (j > best_addr ||
+			    (j == best_addr && strcmp(e->dn, best->dn) >= 0)))))
 				continue;
 			best = e;
 			best_prefix = prefix;
@@ -67,21 +69,70 @@ static const struct dir_entry *best_subnet(const struct gp_walk *w, const struct
 	return best;
 }
 
+static char *subnets_dn(const struct gp_walk *w)
+{
+	return arena_printf(w->a, "CN=Subnets,CN=Sites,%s", w->config_dn);
+}
+
+/* The subnets that came with the combined search.  NULL: they have to be asked for,
+ * also when the container did not come: whether it may be searched is not known. */
+static int hinted_subnets(struct dir_entry **ret, size_t *ret_n, struct gp_walk *w, struct err *err)
+{
+	const struct dir_search *answer = w->combined;
+	struct dir_entry *list;
+	bool shown = false;
+	size_t n = 0;
+
+	*ret = NULL;
+	if (!answer || !w->hinted_subnets)
+		return 0;
+	list = arena_zalloc(w->a, answer->n_entries, sizeof(*list));
+	if (!list)
+		return err_nomem(err);
+	for (size_t i = 0; i < answer->n_entries; i++) {
+		const struct dir_entry *e = &answer->entries[i];
+		const char *parent = dn_parent(e->dn);
+
+		if (dn_equal(e->dn, w->hinted_subnets))
+			shown = true;
+		if (!parent || !dn_equal(parent, w->hinted_subnets))
+			continue;
+		/* It came for another reason, perhaps. */
+		if (!entry_has_class(e, "subnet"))
+			return 0;
+		list[n++] = *e;
+	}
+	if (shown)
+		*ret = list;
+	*ret_n = n;
+	return 0;
+}
+
 static int site_by_subnet(struct gp_walk *w, const char **ret_dn, struct err *err)
 {
 	struct dir_query q = { NULL, DIR_ONE, "(objectClass=subnet)", ask_subnet_attrs, 0 };
 	const struct dir_search *answer;
 	const struct dir_entry *e;
+	struct dir_entry *hinted;
 	const char *dn;
+	size_t n;
 
-	q.base = arena_printf(w->a, "CN=Subnets,CN=Sites,%s", w->config_dn);
+	q.base = subnets_dn(w);
 	if (!q.base)
 		return err_nomem(err);
-	if (walk_ask(w, &q, &answer))
-		return 1;
-	if (answer->outcome == DIR_DENIED)
-		return err_set(err, ERR_DENIED, "'%s' may not be searched", q.base);
-	e = best_subnet(w, answer);
+	if (hinted_subnets(&hinted, &n, w, err) < 0)
+		return -1;
+	if (hinted) {
+		e = best_subnet(w, hinted, n);
+	} else {
+		if (walk_ask(w, &q, &answer))
+			return 1;
+		if (answer->outcome == DIR_DENIED)
+			return err_set(err, ERR_DENIED, "'%s' may not be searched", q.base);
+		if (walk_held(answer, err) < 0)
+			return -1;
+		e = best_subnet(w, answer->entries, answer->n_entries);
+	}
 	dn = e ? entry_text(e, "siteObject") : NULL;
 	if (!dn)
 		return 0;
@@ -104,6 +155,12 @@ static int site_by_name(struct gp_walk *w, const char **ret_dn, const char *name
 	return value && *ret_dn && w->site ? 0 : err_nomem(err);
 }
 
+/* A DC that knows of no site has the last word on the address it saw. */
+static bool subnets_tell(const struct gp_walk *w)
+{
+	return !(w->who->site && *w->who->site) && w->who->self && !w->ping_site && w->who->n_addresses;
+}
+
 /* *ret_dn NULL: no site. */
 static int find_site(struct gp_walk *w, const char **ret_dn, struct err *err)
 {
@@ -114,8 +171,7 @@ static int find_site(struct gp_walk *w, const char **ret_dn, struct err *err)
 		return site_by_name(w, ret_dn, who->site, "configured", err);
 	if (w->ping_site && *w->ping_site)
 		return site_by_name(w, ret_dn, w->ping_site, "ping", err);
-	/* A DC that knows of no site has the last word on the address it saw. */
-	if (who->self && !w->ping_site && who->n_addresses) {
+	if (subnets_tell(w)) {
 		r = site_by_subnet(w, ret_dn, err);
 		if (r || *ret_dn)
 			return r;
@@ -134,6 +190,21 @@ static int find_config(struct gp_walk *w, struct err *err)
 	w->config_dn = dn ? arena_strdup(w->a, dn) :
 	    arena_printf(w->a, "CN=Configuration,%s", *w->base_dn ? w->base_dn : w->domain_dn);
 	return w->config_dn ? 0 : err_nomem(err);
+}
+
+int walk_hint_subnets(struct gp_walk *w, struct err *err)
+{
+	const char *config = w->root ? entry_text(w->root, "configurationNamingContext") : NULL;
+
+	/* What is no name is an error, but that of a later step. */
+	if (!subnets_tell(w) || (config && !dn_valid(config)))
+		return 0;
+	if (find_config(w, err) < 0)
+		return -1;
+	if (!dn_below(w->config_dn, w->base_dn))
+		return 0;
+	w->hinted_subnets = subnets_dn(w);
+	return w->hinted_subnets ? 0 : err_nomem(err);
 }
 
 int walk_site(struct gp_walk *w, struct err *err)
@@ -155,6 +226,8 @@ int walk_site(struct gp_walk *w, struct err *err)
 	from = w->site_from;
 	if (state == DIR_STATE_DENIED)
 		return err_set(err, ERR_DENIED, "site '%s' may not be read", dn);
+	if (state == DIR_STATE_ELSEWHERE)
+		return err_set(err, ERR_OFFLINE, "site '%s' is not held by this server", dn);
 	if (state != DIR_STATE_FOUND) {
 		if (!strcmp(from, "configured") || !strcmp(from, "default"))
 			return err_set(err, ERR_ABSENT, "site '%s' (%s) does not exist", w->site, from);

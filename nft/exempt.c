@@ -214,7 +214,7 @@ void lifeline_render(struct ruleset *r, const struct host_facts *facts)
 	dhcp_render(r, out, AF_INET6, 547, 546, "DHCPv6");
 }
 
-/* ---- helpers of the base chains ---- */
+/* ---- beside the base chains ---- */
 
 /* Multicast listener reports and packets that a tunnel device wrapped keep that
  * device as their input, so the source address has to tell: it is ours, or there is

@@ -182,7 +182,8 @@ static bool cmp_parse(struct decode *d, const struct nlattr *data)
 	}
 	if (d->half_range || op == NFT_CMP_LTE || op == NFT_CMP_LT || op == NFT_CMP_GT)
 		return false;
-	m = rs_match_add(d->r, d->rule, w->masked ? RS_BITS : op == NFT_CMP_EQ ? RS_EQ : op == NFT_CMP_NEQ ? RS_NE : RS_RANGE, w->field);
+	m = rs_match_add(d->r, d->rule,
+	    w->masked ? RS_BITS : op == NFT_CMP_EQ ? RS_EQ : op == NFT_CMP_NEQ ? RS_NE : RS_RANGE, w->field);
 	if (m)
 		memcpy(m->lo, w->masked ? w->bits : value, len);
 	d->half_range = op == NFT_CMP_GTE;

@@ -174,7 +174,8 @@ static void bases_add(struct ruleset *r, struct rs_chain *base[ACT_N_HOOKS])
 {
 	base[ACT_IN] = base_add(r, "input", RS_HOOK_INPUT, "packets to this host");
 	base[ACT_FORWARD] = base_add(r, "forward", RS_HOOK_FORWARD, "packets routed through this host");
-	base[ACT_OUT] = base_add(r, "postrouting", RS_HOOK_POSTROUTING, "packets of this host, once it is known whether IPsec protects them");
+	base[ACT_OUT] = base_add(r, "postrouting", RS_HOOK_POSTROUTING,
+	    "packets of this host, once it is known whether IPsec protects them");
 }
 
 static void jump_add(struct ruleset *r, struct rs_chain *c, const char *to)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "schema/utf.h"
+
 static const char *const names[] = {
 	[ERR_NONE] = "none", [ERR_NOMEM] = "nomem", [ERR_FORMAT] = "format",
 	[ERR_LIMIT] = "limit", [ERR_UNSUPPORTED] = "unsupported",
@@ -11,13 +13,6 @@ static const char *const names[] = {
 	[ERR_OFFLINE] = "offline", [ERR_SYSTEM] = "system",
 	[ERR_KERNEL] = "kernel", [ERR_DAMAGED] = "damaged", [ERR_BUSY] = "busy",
 };
-
-static void clean(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-}
 
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 {
@@ -27,7 +22,7 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
-	clean(err->msg);
+	utf8_clean(err->msg, "");
 	return -1;
 }
 
@@ -40,7 +35,7 @@ int err_prefix(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	clean(text);
+	utf8_clean(text, "");
 	memcpy(old, err->msg, sizeof(old));
 	n = strlen(text);
 	if (n > sizeof(err->msg) / 2)

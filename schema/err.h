@@ -29,7 +29,7 @@ struct err {
 
 /* Both return -1.  err_prefix keeps the code and puts "<text>: " in front; a
  * message that does not fit is cut at the end.  Control characters in what was
- * formatted are replaced by '?': messages quote the directory. */
+ * formatted are replaced by '?', and so is what is not UTF-8: messages quote the directory. */
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int err_prefix(struct err *err, const char *fmt, ...)

@@ -170,7 +170,7 @@ static int32_t escape_take(struct in *in)
 			return -1;
 		c = c << 4 | (int32_t)(d - hex);
 	}
-	if (in->p == in->eol || !policy_text_escaped(c))
+	if (in->p == in->eol || !utf8_hidden(c))
 		return -1;
 	in->p++;
 	return c;

@@ -67,14 +67,6 @@
 #include "schema/policy.h"
 #include "schema/utf.h"
 
-bool policy_text_escaped(int32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c ||
-	    (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	    (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
-	    (c >= 0xe0000 && c <= 0xe007f);
-}
-
 struct out {
 	FILE			*f;
 	enum policy_form	 form;
@@ -90,7 +82,7 @@ static void put_text(struct out *o, const char *s)
 	while ((c = utf8_next(&s)) > 0) {
 		if (c == '"' || c == '\\')
 			fprintf(o->f, "\\%c", (char)c);
-		else if (policy_text_escaped(c))
+		else if (utf8_hidden(c))
 			fprintf(o->f, "\\u{%x}", (unsigned)c);
 		else
 			fwrite(bytes, 1, utf8_put(bytes, c), o->f);

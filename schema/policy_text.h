@@ -12,9 +12,6 @@
 struct arena;
 struct err;
 
-/* Is this character written as \u{...}? */
-bool policy_text_escaped(int32_t c);
-
 static inline const char *policy_protocol_name(uint8_t protocol)
 {
 	switch (protocol) {

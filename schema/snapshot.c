@@ -262,6 +262,18 @@ static bool tells_of_base(const struct dir_search *search)
 	    attr_name_cmp(search->q.filter, anything) == 0);
 }
 
+static enum dir_state state_of_base(enum dir_outcome outcome)
+{
+	switch (outcome) {
+	case DIR_ABSENT:
+		return DIR_STATE_ABSENT;
+	case DIR_ELSEWHERE:
+		return DIR_STATE_ELSEWHERE;
+	default:
+		return DIR_STATE_DENIED;
+	}
+}
+
 static int index_search(struct dir_snapshot *s, const struct dir_search *search)
 {
 	bool base = search->q.scope == DIR_BASE;
@@ -283,7 +295,7 @@ static int index_search(struct dir_snapshot *s, const struct dir_search *search)
 	node = entry_node(s, search->q.base);
 	if (!node)
 		return -1;
-	node_set(node, search->outcome == DIR_ABSENT ? DIR_STATE_ABSENT : DIR_STATE_DENIED, NULL);
+	node_set(node, state_of_base(search->outcome), NULL);
 	return 0;
 }
 

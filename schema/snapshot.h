@@ -34,6 +34,7 @@ enum dir_outcome {
 	DIR_OK,
 	DIR_ABSENT,	/* noSuchObject */
 	DIR_DENIED,	/* insufficientAccessRights */
+	DIR_ELSEWHERE,	/* referral: this server does not hold the base */
 };
 
 struct dir_search {
@@ -57,11 +58,11 @@ struct dir_snapshot {
 /* What is known about one DN.  An entry is FOUND when it came with its
  * objectClass (the root DSE: with any attribute); an entry that came without was
  * DENIED (AD shows unreadable objects so).  The absence of an entry is told only
- * by a base search: ABSENT and DENIED by its outcome, DENIED also when
+ * by a base search: ABSENT, DENIED and ELSEWHERE by its outcome, DENIED also when
  * "(objectClass=*)" succeeded with no entry; a subtree search that does not
  * return a DN proves nothing about it, and one that returns it without
  * attributes takes nothing back from an earlier FOUND. */
-enum dir_state { DIR_STATE_UNKNOWN, DIR_STATE_FOUND, DIR_STATE_DENIED, DIR_STATE_ABSENT };
+enum dir_state { DIR_STATE_UNKNOWN, DIR_STATE_FOUND, DIR_STATE_DENIED, DIR_STATE_ABSENT, DIR_STATE_ELSEWHERE };
 
 struct dir_snapshot *snapshot_new(void);	/* NULL: no memory */
 void snapshot_free(struct dir_snapshot *s);

@@ -160,7 +160,7 @@ static int search_write(const struct dir_search *search, FILE *out)
 {
 	static const char *const scopes[] = { [DIR_BASE] = "base", [DIR_ONE] = "one", [DIR_SUB] = "sub" };
 	static const char *const outcomes[] = { [DIR_OK] = "ok", [DIR_ABSENT] = "absent",
-	    [DIR_DENIED] = "denied" };
+	    [DIR_DENIED] = "denied", [DIR_ELSEWHERE] = "elsewhere" };
 
 	fputs("# search: base=", out);
 	put_quoted(search->q.base, out);

@@ -1,5 +1,7 @@
 #include "schema/utf.h"
 
+#include <string.h>
+
 #include "schema/arena.h"
 #include "schema/err.h"
 #include "schema/rd.h"
@@ -118,4 +120,35 @@ int utf16_build(struct wr *wr, const char *s, struct err *err)
 		return err_set(err, ERR_LIMIT, "text of %zu bytes is too long", bytes);
 	wr_u32_at(wr, start, (uint32_t)bytes);
 	return 0;
+}
+
+bool utf8_hidden(int32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c ||
+	    (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	    (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
+	    (c >= 0xe0000 && c <= 0xe007f);
+}
+
+void utf8_clean(char *s, const char *keep)
+{
+	const char *in = s;
+	char bytes[4];
+	char *out = s;
+
+	while (*in) {
+		int32_t c = utf8_next(&in);
+
+		if (c < 0)
+			in++;
+		if (c > 0 && (!utf8_hidden(c) || (c < 0x80 && strchr(keep, c)))) {
+			size_t n = utf8_put(bytes, c);
+
+			memcpy(out, bytes, n);
+			out += n;
+		} else {
+			*out++ = '?';
+		}
+	}
+	*out = '\0';
 }

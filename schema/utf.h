@@ -17,6 +17,13 @@ int32_t utf8_next(const char **s);
 bool utf8_valid(const char *s);
 size_t utf8_put(char out[static 4], int32_t c);	/* bytes written, 1..4 */
 
+/* Control characters (C0, C1, DEL) and those that change how a terminal shows others
+ * (bidirectional overrides, zero-width, tags). */
+bool utf8_hidden(int32_t c);
+/* In place: hidden characters, but for those in keep ("\n\t" or ""), and bytes that are not
+ * UTF-8 become '?'.  For every text that is not ours before it is printed or logged. */
+void utf8_clean(char *s, const char *keep);
+
 /* len bytes of UTF-16LE, with or without one NUL character at the end. */
 int utf16_parse(const char **ret, struct arena *a, const uint8_t *p, size_t len, struct err *err);
 /* As the blobs hold a string: u32 length in bytes, UTF-16LE, NUL (counted). */

@@ -364,7 +364,11 @@ int generation_put(struct store *s, struct generation *g, struct err *err)
 		return err_prefix(err, "policy of the generation");
 	if (own && store_begin(s, err) < 0)
 		goto out;
-	if (list_read(s, &l, err) < 0 || generation_write(s, l, g, err) < 0 || cache_write(s, p, g->taken, err) < 0)
+	if (list_read(s, &l, err) < 0 || generation_write(s, l, g, err) < 0)
+		goto out;
+	/* What cannot be said as objects must not keep the generation from being kept. */
+	if (cache_write(s, p, g->taken, err) < 0 &&
+	    ((err->code != ERR_LIMIT && err->code != ERR_UNSUPPORTED) || cache_clear(s, err) < 0))
 		goto out;
 	if (own && store_commit(s, err) < 0)
 		goto out;

@@ -1,0 +1,294 @@
+/* What the daemon answers on its control socket.  The interface is described in
+ * ctl.c (org.varlink.service.GetInterfaceDescription) and DESIGN. */
+#include "agent/daemon.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/conf.h"
+#include "nft/ruleset.h"
+#include "schema/arena.h"
+#include "schema/facts.h"
+#include "schema/policy.h"
+
+static json_t *when(int64_t t)
+{
+	char buf[32];
+	time_t tt = (time_t)t;
+	struct tm tm;
+
+	if (!t || !gmtime_r(&tt, &tm))
+		return json_null();
+	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(buf);
+}
+
+static json_t *text_or_null(const char *s)
+{
+	json_t *j = *s ? json_string(s) : NULL;
+
+	return j ? j : json_null();
+}
+
+static json_t *next_refresh(const struct daemon *d)
+{
+	int64_t due = schedule_due(&d->sched), now = boottime_now();
+
+	if (due == INT64_MAX)
+		return json_null();
+	return json_integer(due > now ? due - now : 0);
+}
+
+static const char *result_name(const struct daemon *d)
+{
+	switch (d->condition) {
+	case COND_START:	return "none yet";
+	case COND_OK:		return "ok";
+	case COND_UNCACHED:	return "enforced, not cached";
+	case COND_OFFLINE:	return "offline";
+	case COND_REFUSED:	return "policy refused";
+	case COND_KERNEL:	return "kernel refused";
+	}
+	return "unknown";
+}
+
+static json_t *status_enforced(const struct daemon *d)
+{
+	const struct refresh_report *r = &d->current;
+	bool on = d->mode == MODE_SECURE;
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}",
+	    "policy", text_or_null(on ? r->policy : ""),
+	    "gpo", text_or_null(on ? r->gpo : ""),
+	    "generation", on && r->generation ? json_integer((json_int_t)r->generation) : json_null(),
+	    "taken", when(on ? r->taken : 0),
+	    "age_seconds", on && r->taken ? json_integer(time(NULL) - r->taken) : json_null());
+}
+
+static json_t *status_exempt(const struct daemon *d)
+{
+	static const char *const words[] = {
+		"multicast, broadcast, RSVP, Kerberos, IKE", "multicast, broadcast, IKE",
+		"RSVP, Kerberos, IKE", "IKE; inbound multicast and broadcast",
+	};
+	unsigned n = d->conf->ipsecexempt <= 3 ? d->conf->ipsecexempt : 3;
+
+	return json_pack("{s:i, s:s, s:b}", "ipsecexempt", (int)n, "exempt", words[n], "lifeline", d->conf->lifeline);
+}
+
+static json_t *status_json(const struct daemon *d)
+{
+	json_t *last = json_pack("{s:s, s:o, s:o, s:o, s:o, s:s}",
+	    "result", d->worker ? "running" : result_name(d),
+	    "error", text_or_null(d->trouble.code != ERR_NONE ? d->trouble.msg : ""),
+	    "tried", when(d->last_try), "succeeded", when(d->last_good),
+	    "server", text_or_null(d->server),
+	    "why", sched_why_name(d->sched.why));
+	struct host_facts *all = NULL;
+	struct err ignored;
+	json_t *facts = NULL;
+
+	if (refresh_facts(&all, d->found, d->held.parts, d->held.n_parts, &ignored) == 0)
+		facts = facts_json(all);
+	facts_free(all);
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:s, s:s, s:s}",
+	    "mode", daemon_mode_name(d->mode),
+	    "reason", d->mode == MODE_BLOCK ? d->block_why : "",
+	    "source", daemon_source_name(d->source),
+	    "enforced", status_enforced(d), "refresh", last,
+	    "next_refresh_seconds", next_refresh(d),
+	    "exemptions", status_exempt(d),
+	    "failures", (int)d->sched.failures,
+	    "table_restored", (int)d->n_restored,
+	    "facts", facts ? facts : json_object(),
+	    "computer", d->conf->computer, "directory", d->conf->uri,
+	    "version", PACKAGE_VERSION);
+}
+
+void daemon_answer_waiting(struct daemon *d)
+{
+	for (size_t i = 0; i < d->n_waiting; i++)
+		ctl_reply(d->waiting[i], status_json(d));
+	d->n_waiting = 0;
+}
+
+/* ---- show ---- */
+
+/* {"text": ...} and, where there is one, {"json": ...}. */
+static json_t *answer_of(const char *text, json_t *json)
+{
+	json_t *r = json_pack("{s:s}", "text", text);
+
+	if (r && json)
+		json_object_set_new(r, "json", json);
+	else
+		json_decref(json);
+	return r;
+}
+
+static json_t *written(int (*write)(const void *value, FILE *out), const void *value, json_t *json, struct err *err)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	json_t *r = NULL;
+	bool ok = out && write(value, out) == 0;
+
+	if (out && fclose(out) == 0 && ok)
+		r = answer_of(text, json);
+	else
+		json_decref(json);
+	free(text);
+	if (!r)
+		err_nomem(err);
+	return r;
+}
+
+static int write_policy(const void *p, FILE *out)
+{
+	return policy_write(p, POLICY_SHOWN, out);
+}
+
+static int write_ruleset(const void *r, FILE *out)
+{
+	return ruleset_write(r, out);
+}
+
+static int write_facts(const void *f, FILE *out)
+{
+	return facts_write(f, out);
+}
+
+static json_t *show_policy(const struct generation *g, struct err *err)
+{
+	const struct gen_part *part = generation_part(g, "policy");
+	struct ipsec_policy *p = NULL;
+	json_t *r;
+
+	if (!part || policy_read(&p, part->text, part->len, err) < 0)
+		return NULL;
+	r = written(write_policy, p, policy_json(p), err);
+	policy_free(p);
+	return r;
+}
+
+static json_t *show_ruleset(const struct daemon *d, const struct generation *g, struct err *err)
+{
+	struct ruleset *r = NULL;
+	json_t *j = NULL;
+
+	if (refresh_render(&r, d->conf, d->found, g->parts, g->n_parts, err) == 0 && r)
+		j = written(write_ruleset, r, ruleset_json(r), err);
+	ruleset_free(r);
+	return j;
+}
+
+static json_t *show_facts(const struct daemon *d, const struct generation *g, struct err *err)
+{
+	struct host_facts *f = NULL;
+	json_t *j;
+
+	if (refresh_facts(&f, d->found, g->parts, g->n_parts, err) < 0)
+		return NULL;
+	j = written(write_facts, f, facts_json(f), err);
+	facts_free(f);
+	return j;
+}
+
+static json_t *show(const struct daemon *d, const char *what, struct err *err)
+{
+	struct generation g = { 0 };
+	struct arena *a = arena_new(0);
+	const struct gen_part *part, *json;
+	size_t n_damaged = 0;
+	json_t *r = NULL;
+	int found;
+
+	if (!a) {
+		err_nomem(err);
+		return NULL;
+	}
+	found = generation_load(d->store, &g, &n_damaged, a, err);
+	if (found < 0)
+		goto out;
+	err_set(err, ERR_ABSENT, "no policy is enforced, so there is no %s to show (see 'ipsecpol status'); "
+	    "'ipsecpol show %s --directory URI' asks the directory", what, what);
+	if (!strcmp(what, "facts")) {
+		r = show_facts(d, &g, err);
+	} else if (!found) {
+		r = NULL;
+	} else if (!strcmp(what, "policy")) {
+		r = show_policy(&g, err);
+	} else if (!strcmp(what, "ruleset")) {
+		r = show_ruleset(d, &g, err);
+	} else if (!strcmp(what, "rsop") || !strcmp(what, "snapshot")) {
+		part = generation_part(&g, what);
+		json = !strcmp(what, "rsop") ? generation_part(&g, "rsop.json") : NULL;
+		if (part)
+			r = answer_of(part->text, json ? json_loads(json->text, 0, NULL) : NULL);
+	} else {
+		err_set(err, ERR_FORMAT, "'%s' is not one of snapshot, rsop, policy, ruleset, facts", what);
+	}
+out:
+	arena_free(a);
+	return r;
+}
+
+/* ---- calls ---- */
+
+static void call_show(struct ctl_call *call, const struct daemon *d, json_t *parameters)
+{
+	const char *what = json_string_value(json_object_get(parameters, "what"));
+	struct err err = { 0 };
+	json_t *r;
+
+	if (!what) {
+		ctl_error(call, "InvalidParameter", "parameter 'what' is missing");
+		return;
+	}
+	r = show(d, what, &err);
+	if (r)
+		ctl_reply(call, r);
+	else
+		ctl_error(call, "Failed", "%s", err.msg);
+}
+
+static void call_refresh(struct ctl_call *call, struct daemon *d)
+{
+	if (d->n_waiting == sizeof(d->waiting) / sizeof(d->waiting[0])) {
+		ctl_error(call, "Failed", "too many callers wait for a refresh");
+		return;
+	}
+	d->waiting[d->n_waiting++] = call;
+	daemon_ask_refresh(d);
+}
+
+static void call_stop(struct ctl_call *call, struct daemon *d)
+{
+	struct err err = { 0 };
+
+	if (daemon_permit(d, &err) < 0)
+		ctl_error(call, "Failed", "%s", err.msg);
+	else
+		ctl_reply(call, json_object());
+}
+
+void daemon_answer(struct ctl_call *call, const char *method, json_t *parameters, uid_t peer, void *cookie)
+{
+	struct daemon *d = cookie;
+
+	if (!strcmp(method, "org.ipsecpol.Status"))
+		ctl_reply(call, status_json(d));
+	else if (peer != 0 && peer != geteuid())
+		ctl_error(call, "PermissionDenied", "%s is for root", method);
+	else if (!strcmp(method, "org.ipsecpol.Show"))
+		call_show(call, d, parameters);
+	else if (!strcmp(method, "org.ipsecpol.Refresh"))
+		call_refresh(call, d);
+	else if (!strcmp(method, "org.ipsecpol.Stop"))
+		call_stop(call, d);
+	else
+		ctl_error(call, "org.varlink.service.MethodNotFound", "no method '%s'", method);
+}

@@ -1,0 +1,650 @@
+/* ipsecpold: keeps the kernel at the policy that the directory assigns. */
+#include "agent/daemon.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/conf.h"
+#include "agent/hostfacts.h"
+#include "agent/log.h"
+#include "agent/worker.h"
+#include "nft/render.h"
+#include "nft/ruleset.h"
+#include "schema/arena.h"
+#include "schema/facts.h"
+#include "schema/utf.h"
+
+#define FACTS_PAUSE	500000	/* usec: address and route changes come in bursts */
+#define RESTORES	5	/* at once within RESTORE_WINDOW seconds, then with pauses */
+#define RESTORE_WINDOW	10
+
+static const char usage[] =
+    "Usage: ipsecpold [--config FILE]\n"
+    "Finds the IPsec policy that Group Policy assigns to this computer and enforces it.\n"
+    "Runs in the foreground; systemd (Type=notify) or a supervisor starts it.\n\n"
+    "  --config FILE   instead of " SYSCONFDIR "/ipsecpol/ipsecpol.conf\n"
+    "  --help, --version\n\n"
+    "SIGHUP reads the configuration again and refreshes.  SIGTERM ends the daemon and\n"
+    "leaves the rules in place; `ipsecpol stop` ends it in permit mode, without rules.\n";
+
+int64_t boottime_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec;
+}
+
+const char *daemon_mode_name(enum daemon_mode m)
+{
+	static const char *const names[] = { "permit", "secure", "block" };
+
+	return names[m];
+}
+
+const char *daemon_source_name(enum daemon_source s)
+{
+	static const char *const names[] = { "none", "domain", "cache" };
+
+	return names[s];
+}
+
+static void context_of(struct refresh_context *c, struct daemon *d)
+{
+	*c = (struct refresh_context){ .conf = d->conf, .store = d->store, .nl = d->nl, .found = d->found, .held = &d->held };
+}
+
+static void tell_status(const struct daemon *d)
+{
+	if (d->mode == MODE_SECURE)
+		sd_notifyf(0, "STATUS=secure: policy %s by GPO %s (%s)", d->current.policy, d->current.gpo,
+		    daemon_source_name(d->source));
+	else if (d->mode == MODE_BLOCK)
+		sd_notifyf(0, "STATUS=block: %s", d->block_why);
+	else
+		sd_notify(0, "STATUS=permit: no policy is assigned");
+}
+
+/* ---- block mode ---- */
+
+static int enforce_block(struct daemon *d, struct err *err)
+{
+	struct render_options o = { .ipsecexempt = d->conf->ipsecexempt, .lifeline = d->conf->lifeline };
+	struct apply_report rep;
+	struct ruleset *want = NULL;
+	int rc = -1;
+
+	if (block_render(&want, d->block_why, d->found, &o, err) == 0)
+		rc = nlsock_apply(d->nl, want, &rep, NULL, err);
+	ruleset_free(want);
+	return rc;
+}
+
+/* A policy should be enforced and cannot be, and nothing of it is in the kernel. */
+static void enter_block(struct daemon *d, const char *why)
+{
+	struct err err = { 0 };
+
+	snprintf(d->block_why, sizeof(d->block_why), "%.255s", why);
+	d->mode = MODE_BLOCK;
+	d->source = SOURCE_NONE;
+	if (enforce_block(d, &err) < 0)
+		log_event(LOG_ALERT, "block-failed", NULL, "block mode could not be entered, the host may be OPEN: %s", err.msg);
+	else
+		log_event(LOG_CRIT, "block-mode", NULL, "everything is blocked: %s", why);
+}
+
+/* ---- what is enforced ---- */
+
+static void enforced(struct daemon *d, const struct refresh_report *r, enum daemon_source source)
+{
+	d->current = *r;
+	if (r->outcome == REFRESH_NONE) {
+		d->mode = MODE_PERMIT;
+		d->source = SOURCE_NONE;
+	} else {
+		d->mode = MODE_SECURE;
+		d->source = source;
+	}
+	d->sched.polling = r->polling_seconds;
+}
+
+static void log_policy(int priority, const char *event, const struct refresh_report *r, const char *text)
+{
+	char gen[24];
+	const char *const fields[] = { "POLICY", r->policy, "GPO", r->gpo, "GENERATION", gen, NULL };
+
+	snprintf(gen, sizeof(gen), "%llu", (unsigned long long)r->generation);
+	log_event(priority, event, fields, "%s: policy %s by GPO %s, generation %s, %zu changes in the kernel", text,
+	    r->policy, r->gpo, gen, r->kernel.n_changes);
+}
+
+static bool table_exists(struct daemon *d)
+{
+	struct ruleset *have = NULL;
+	struct err err;
+	bool there = nlsock_fetch(d->nl, &have, &err) == 0 && have;
+
+	ruleset_free(have);
+	return there;
+}
+
+/* The store, or a new one in the place of one that is damaged: the damaged file is kept
+ * beside it, and the boot image takes its part.  *err says what was wrong. */
+static int replace_store(struct daemon *d, struct err *err)
+{
+	struct err why = *err;
+
+	log_event(LOG_CRIT, "store-damaged", NULL, "%s; it is set aside, the boot image takes its part", err->msg);
+	store_close(d->store);
+	d->store = NULL;
+	if (store_set_aside(d->conf->state_dir, err) < 0)
+		return -1;
+	d->store = store_open(d->conf->state_dir, STORE_WRITE, err);
+	if (!d->store)
+		return -1;
+	*err = why;
+	return 0;
+}
+
+static int restore(struct daemon *d, struct refresh_report *r, struct err *err)
+{
+	struct refresh_context c;
+
+	if (d->store) {
+		context_of(&c, d);
+		if (refresh_restore(r, &c, err) == 0)
+			return 0;
+		if (err->code != ERR_DAMAGED)
+			return -1;
+	}
+	if (replace_store(d, err) < 0)
+		return -1;
+	context_of(&c, d);
+	return refresh_restore_image(r, &c, err);
+}
+
+/* Once, at start: the cached generation, before anything is asked of the network.
+ * *err: why the store could not be opened, if it could not. */
+static void start_from_cache(struct daemon *d, struct err *err)
+{
+	struct refresh_report r;
+
+	if (restore(d, &r, err) < 0) {
+		if (table_exists(d)) {
+			log_event(LOG_CRIT, "cache-failed", NULL, "the cached policy cannot be applied, the rules in the kernel stay: %s", err->msg);
+			d->mode = MODE_SECURE;
+			d->source = SOURCE_CACHE;
+		} else {
+			enter_block(d, err->msg);
+		}
+		d->trouble = *err;
+		return;
+	}
+	if (r.n_damaged)
+		log_event(LOG_ERR, "store-damaged", NULL, "%zu newer generations of the cache are damaged, generation %llu is used",
+		    r.n_damaged, (unsigned long long)r.generation);
+	enforced(d, &r, SOURCE_CACHE);
+	if (r.outcome != REFRESH_NONE)
+		log_policy(LOG_NOTICE, "cache-enforced", &r, "cached policy enforced");
+	else
+		log_event(LOG_INFO, "cache-empty", NULL, "no policy is cached");
+}
+
+/* The same policy again: facts changed, or somebody removed our table. */
+static void enforce_again(struct daemon *d, const char *event, const char *text)
+{
+	struct refresh_report r = d->current;
+	struct refresh_context c;
+	struct err err = { 0 };
+
+	if (d->mode == MODE_PERMIT)
+		return;
+	if (d->mode == MODE_BLOCK) {
+		if (enforce_block(d, &err) < 0)
+			log_event(LOG_ALERT, "block-failed", NULL, "block mode could not be renewed: %s", err.msg);
+		return;
+	}
+	context_of(&c, d);
+	if (refresh_again(&r, &c, &err) < 0) {
+		log_event(LOG_CRIT, "kernel-refused", NULL, "%s, but the policy cannot be applied: %s", text, err.msg);
+		/* Nothing in the kernel, and nothing to put there: never open by accident. */
+		if (!table_exists(d))
+			enter_block(d, err.msg);
+		return;
+	}
+	if (r.kernel.n_changes == 0)
+		return;
+	enforced(d, &r, d->source);
+	d->n_restored += !strcmp(event, "table-restored");
+	log_policy(LOG_WARNING, event, &r, text);
+}
+
+/* ---- timers ---- */
+
+static uint32_t jitter(void)
+{
+	uint32_t v = 0;
+
+	if (getrandom(&v, sizeof(v), GRND_NONBLOCK) < 0)
+		v = (uint32_t)getpid() * 2654435761u;
+	return v;
+}
+
+static void start_refresh(struct daemon *d);
+
+static void step(struct daemon *d, enum sched_event ev)
+{
+	int64_t due;
+
+	if (schedule_step(&d->sched, ev, boottime_now(), jitter()) == ACT_REFRESH)
+		start_refresh(d);
+	due = schedule_due(&d->sched);
+	if (due == INT64_MAX) {
+		sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
+		return;
+	}
+	sd_event_source_set_time(d->timer, (uint64_t)(due < 0 ? 0 : due) * 1000000);
+	sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *cookie)
+{
+	(void)s, (void)usec;
+	step(cookie, EV_TIMER);
+	return 0;
+}
+
+void daemon_ask_refresh(struct daemon *d)
+{
+	step(d, EV_ASKED);
+}
+
+/* ---- refresh ---- */
+
+static void set_condition(struct daemon *d, enum daemon_condition cond, const struct err *err)
+{
+	bool same = d->condition == cond && (cond == COND_OFFLINE || !strcmp(d->trouble.msg, err ? err->msg : ""));
+
+	d->condition = cond;
+	d->trouble = err ? *err : (struct err){ 0 };
+	if (same || cond == COND_OK || cond == COND_START)
+		return;
+	if (cond == COND_UNCACHED)
+		log_event(LOG_ERR, "cache-failed", NULL, "the policy is enforced but could not be cached: %s", err->msg);
+	else if (cond == COND_OFFLINE)
+		log_event(LOG_WARNING, "directory-lost", NULL, "the directory cannot be asked, %s: %s",
+		    d->mode == MODE_SECURE ? "the policy stays enforced" :
+		    d->mode == MODE_BLOCK ? "everything stays blocked" : "nothing is filtered", err->msg);
+	else if (cond == COND_REFUSED)
+		log_event(LOG_ERR, "policy-refused", NULL, "the assigned policy cannot be used, %s: %s",
+		    d->mode == MODE_SECURE ? "the one before stays enforced" :
+		    d->mode == MODE_BLOCK ? "everything is blocked" : "nothing is filtered", err->msg);
+	else
+		log_event(LOG_CRIT, "kernel-refused", NULL, "the policy could not be enforced: %s", err->msg);
+}
+
+/* A policy is assigned and cannot be used. */
+static void keep(struct daemon *d, const struct refresh_report *r)
+{
+	if (d->conf->block_on_unreadable) {
+		snprintf(d->block_why, sizeof(d->block_why), "%.255s", r->kept.msg);
+		if (d->mode != MODE_BLOCK)
+			log_event(LOG_CRIT, "block-mode", NULL, "everything is blocked (on-unreadable-policy = block): %s", r->kept.msg);
+		d->mode = MODE_BLOCK;
+		d->source = SOURCE_NONE;
+	}
+	set_condition(d, COND_REFUSED, &r->kept);
+}
+
+static void finish(struct daemon *d, const struct refresh_report *r)
+{
+	bool was_lost = d->condition == COND_OFFLINE;
+
+	d->last_good = d->last_try;
+	if (r->outcome == REFRESH_KEPT) {
+		keep(d, r);
+		return;
+	}
+	if (r->outcome == REFRESH_NONE && d->mode != MODE_PERMIT)
+		log_event(LOG_NOTICE, "policy-none", NULL, "no policy is assigned any more: nothing is filtered");
+	if (r->outcome == REFRESH_APPLIED)
+		log_policy(LOG_NOTICE, "policy-applied", r, "policy applied");
+	if (was_lost)
+		log_event(LOG_NOTICE, "directory-back", NULL, "the directory answers again (%s)", d->server);
+	enforced(d, r, SOURCE_DOMAIN);
+	set_condition(d, r->uncached.code != ERR_NONE ? COND_UNCACHED : COND_OK, r->uncached.code != ERR_NONE ? &r->uncached : NULL);
+}
+
+static void on_worker_done(struct worker_result *result, const struct err *why, void *cookie)
+{
+	struct daemon *d = cookie;
+	const struct gen_part *server;
+	struct refresh_context c;
+	struct refresh_report r;
+	struct err err = { 0 };
+	bool ok = false;
+
+	d->worker = NULL;
+	d->last_try = time(NULL);
+	if (!result) {
+		if (d->mode == MODE_SECURE)
+			d->source = SOURCE_CACHE;
+		set_condition(d, COND_OFFLINE, why);
+	} else {
+		server = worker_part(result, "server");
+		snprintf(d->server, sizeof(d->server), "%.200s", server ? server->text : "");
+		utf8_clean(d->server, "");
+		context_of(&c, d);
+		if (refresh_apply(&r, &c, result->parts, result->n_parts, &err) < 0) {
+			set_condition(d, COND_KERNEL, &err);
+		} else {
+			finish(d, &r);
+			ok = r.outcome != REFRESH_KEPT;
+		}
+	}
+	worker_result_free(result);
+	tell_status(d);
+	/* Who asked while it was under way gets the answer of the one that follows. */
+	if (!d->sched.again)
+		daemon_answer_waiting(d);
+	step(d, ok ? EV_DONE : EV_FAILED);
+}
+
+static void update_facts(struct daemon *d)
+{
+	struct host_facts *found = NULL;
+	struct err err = { 0 };
+
+	if (hostfacts_find(&found, d->conf, &err) < 0) {
+		log_warn("DNS servers, gateways and DHCP servers of this host: %s", err.msg);
+		return;
+	}
+	if (d->found && facts_equal(found, d->found)) {
+		facts_free(found);
+		return;
+	}
+	facts_free(d->found);
+	d->found = found;
+	enforce_again(d, "facts-changed", "addresses of servers or gateways changed");
+}
+
+static void start_refresh(struct daemon *d)
+{
+	struct arena *a = arena_new(0);
+	struct generation g = { 0 };
+	struct err err = { 0 };
+	const struct gen_part *hints = NULL, *site = NULL;
+	size_t n_damaged;
+
+	update_facts(d);
+	if (a && generation_load(d->store, &g, &n_damaged, a, &err) == 1) {
+		hints = generation_part(&g, "hints");
+		site = generation_part(&g, "site");
+	}
+	d->worker = worker_start(d->ev, d->conf, hints ? hints->text : "", site ? site->text : "", on_worker_done, d, &err);
+	arena_free(a);
+	if (!d->worker) {
+		d->last_try = time(NULL);
+		set_condition(d, COND_OFFLINE, &err);
+		daemon_answer_waiting(d);
+		step(d, EV_FAILED);
+	}
+}
+
+/* ---- things that happen ---- */
+
+static int on_facts_timer(sd_event_source *s, uint64_t usec, void *cookie)
+{
+	struct daemon *d = cookie;
+
+	(void)s, (void)usec;
+	update_facts(d);
+	step(d, EV_NETWORK);
+	return 0;
+}
+
+/* Once armed it is not put off by the next event: a flood of them must not starve it. */
+static void arm(sd_event_source *timer, uint64_t usec)
+{
+	int on = SD_EVENT_OFF;
+
+	if (sd_event_source_get_enabled(timer, &on) >= 0 && on != SD_EVENT_OFF)
+		return;
+	sd_event_source_set_time_relative(timer, usec);
+	sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+static int on_network(sd_event_source *s, int fd, uint32_t revents, void *cookie)
+{
+	struct daemon *d = cookie;
+
+	(void)s, (void)revents;
+	if (hostfacts_watch_read(fd) == 1)
+		arm(d->facts_timer, FACTS_PAUSE);
+	return 0;
+}
+
+static int on_resolv_conf(sd_event_source *s, const struct inotify_event *ev, void *cookie)
+{
+	struct daemon *d = cookie;
+
+	(void)s;
+	if (ev->len && !strcmp(ev->name, "resolv.conf"))
+		arm(d->facts_timer, FACTS_PAUSE);
+	return 0;
+}
+
+static int on_again_timer(sd_event_source *s, uint64_t usec, void *cookie)
+{
+	(void)s, (void)usec;
+	enforce_again(cookie, "table-restored", "somebody changed our table, it was put back");
+	return 0;
+}
+
+/* Somebody touched our table.  At once, but two managers that fight over it must
+ * not keep the machine busy. */
+static int on_tables(sd_event_source *s, int fd, uint32_t revents, void *cookie)
+{
+	struct daemon *d = cookie;
+	struct err err = { 0 };
+	int64_t now = boottime_now();
+
+	(void)s, (void)fd, (void)revents;
+	if (nlsock_watch_read(d->nl, &err) == 0)
+		return 0;
+	if (now - d->restore_window >= RESTORE_WINDOW) {
+		d->restore_window = now;
+		d->n_in_window = 0;
+	}
+	if (d->n_in_window++ < RESTORES)
+		on_again_timer(NULL, 0, d);
+	else
+		arm(d->again_timer, (uint64_t)RESTORE_WINDOW * 1000000);
+	return 0;
+}
+
+static int on_term(sd_event_source *s, const struct signalfd_siginfo *si, void *cookie)
+{
+	struct daemon *d = cookie;
+
+	(void)s, (void)si;
+	log_event(LOG_NOTICE, "stopped", NULL, d->mode == MODE_PERMIT ? "stopping" : "stopping, the rules stay in the kernel");
+	return sd_event_exit(d->ev, 0);
+}
+
+int daemon_permit(struct daemon *d, struct err *err)
+{
+	struct apply_report rep;
+
+	if (nlsock_apply(d->nl, NULL, &rep, NULL, err) < 0)
+		return -1;
+	d->mode = MODE_PERMIT;
+	log_event(LOG_NOTICE, "permit-mode", NULL, "stopped by hand: nothing is filtered");
+	sd_event_exit(d->ev, 0);
+	return 0;
+}
+
+static void schedule_conf(struct daemon *d)
+{
+	d->sched.interval = d->conf->refresh_interval;
+	d->sched.offset = d->conf->refresh_offset;
+}
+
+static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *cookie)
+{
+	struct daemon *d = cookie;
+	struct conf *conf = NULL;
+	struct err err = { 0 };
+
+	(void)s, (void)si;
+	sd_notify(0, "RELOADING=1");
+	if (conf_read(&conf, d->conf_file, &err) < 0) {
+		log_event(LOG_ERR, "config-refused", NULL, "the configuration stays as it was: %s", err.msg);
+	} else {
+		conf_free(d->conf);
+		d->conf = conf;
+		schedule_conf(d);
+		facts_free(d->found);
+		d->found = NULL;
+		update_facts(d);
+	}
+	sd_notify(0, "READY=1");
+	step(d, EV_ASKED);
+	return 0;
+}
+
+/* ---- start ---- */
+
+static int add_sources(struct daemon *d, struct err *err)
+{
+	int net = hostfacts_watch_open(err), tables = nlsock_watch_open(d->nl, err), r;
+
+	if (net < 0 || tables < 0)
+		return -1;
+	r = sd_event_add_signal(d->ev, NULL, SIGTERM, on_term, d);
+	if (r >= 0)
+		r = sd_event_add_signal(d->ev, NULL, SIGINT, on_term, d);
+	if (r >= 0)
+		r = sd_event_add_signal(d->ev, NULL, SIGHUP, on_hup, d);
+	if (r >= 0)
+		r = sd_event_add_time(d->ev, &d->timer, CLOCK_BOOTTIME, 0, 1000000, on_timer, d);
+	if (r >= 0)
+		r = sd_event_add_time(d->ev, &d->facts_timer, CLOCK_MONOTONIC, 0, 0, on_facts_timer, d);
+	if (r >= 0)
+		r = sd_event_add_time(d->ev, &d->again_timer, CLOCK_MONOTONIC, 0, 0, on_again_timer, d);
+	if (r >= 0)
+		r = sd_event_add_io(d->ev, NULL, net, EPOLLIN, on_network, d);
+	if (r >= 0)
+		r = sd_event_add_io(d->ev, NULL, tables, EPOLLIN, on_tables, d);
+	if (r < 0)
+		return err_set(err, ERR_SYSTEM, "event loop: %s", strerror(-r));
+	sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
+	sd_event_source_set_enabled(d->facts_timer, SD_EVENT_OFF);
+	sd_event_source_set_enabled(d->again_timer, SD_EVENT_OFF);
+	/* Without inotify the name servers are looked at with each refresh. */
+	sd_event_add_inotify(d->ev, NULL, "/etc", IN_MOVED_TO | IN_CLOSE_WRITE, on_resolv_conf, d);
+	sd_event_set_watchdog(d->ev, true);
+	return 0;
+}
+
+static int daemon_start(struct daemon *d, struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (conf_read(&d->conf, d->conf_file, err) < 0)
+		return -1;
+	d->store = store_open(d->conf->state_dir, STORE_WRITE, err);
+	if (!d->store && err->code != ERR_DAMAGED)
+		return -1;
+	schedule_conf(d);
+	d->nl = nlsock_open(err);
+	if (!d->nl)
+		return -1;
+	update_facts(d);
+	start_from_cache(d, err);
+	if (!d->store)
+		return -1;
+	if (sd_event_default(&d->ev) < 0)
+		return err_set(err, ERR_SYSTEM, "event loop: cannot be made");
+	if (add_sources(d, err) < 0)
+		return -1;
+	d->ctl = ctl_listen(d->ev, d->conf->socket, daemon_answer, d, err);
+	return d->ctl ? 0 : -1;
+}
+
+static void daemon_end(struct daemon *d)
+{
+	worker_kill(d->worker);
+	ctl_close(d->ctl);
+	sd_event_unref(d->ev);
+	nlsock_close(d->nl);
+	store_close(d->store);
+	refresh_forget(&d->held);
+	facts_free(d->found);
+	conf_free(d->conf);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option opts[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	struct daemon d = { 0 };
+	struct err err = { 0 };
+	int opt, rc = 1;
+
+	while ((opt = getopt_long(argc, argv, "", opts, NULL)) != -1) {
+		if (opt == 'c') {
+			d.conf_file = optarg;
+		} else if (opt == 'h') {
+			fputs(usage, stdout);
+			return 0;
+		} else if (opt == 'V') {
+			puts("ipsecpold " PACKAGE_VERSION);
+			return 0;
+		} else {
+			fputs(usage, stderr);
+			return 64;
+		}
+	}
+	if (optind != argc) {
+		fprintf(stderr, "ipsecpold: unexpected argument '%s'\n", argv[optind]);
+		return 64;
+	}
+	log_open("ipsecpold");
+	umask(077);
+	if (daemon_start(&d, &err) < 0) {
+		log_event(LOG_ERR, "start-failed", NULL, "%s", err.msg);
+	} else {
+		sd_notify(0, "READY=1");
+		tell_status(&d);
+		step(&d, EV_START);
+		rc = sd_event_loop(d.ev) < 0;
+	}
+	daemon_end(&d);
+	return rc;
+}

@@ -1,0 +1,72 @@
+/* agent/daemon.h - the state of ipsecpold, between daemon.c (what happens) and
+ * answers.c (what is said about it). */
+#ifndef AGENT_DAEMON_H
+#define AGENT_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/ctl.h"
+#include "agent/refresh.h"
+#include "agent/schedule.h"
+
+struct conf;
+struct host_facts;
+struct sd_event;
+struct sd_event_source;
+struct worker;
+
+enum daemon_mode {
+	MODE_PERMIT,	/* nothing is assigned, nothing is filtered */
+	MODE_SECURE,	/* a policy is enforced */
+	MODE_BLOCK,	/* a policy should be enforced and cannot be: everything is dropped */
+};
+
+enum daemon_source { SOURCE_NONE, SOURCE_DOMAIN, SOURCE_CACHE };
+
+/* Events are logged when this changes, not each time it is found again. */
+enum daemon_condition { COND_START, COND_OK, COND_UNCACHED, COND_OFFLINE, COND_REFUSED, COND_KERNEL };
+
+struct daemon {
+	const char		*conf_file;	/* NULL: the default one */
+	struct conf		*conf;
+	struct sd_event		*ev;
+	struct sd_event_source	*timer, *facts_timer, *again_timer;
+	struct store		*store;
+	struct nlsock		*nl;
+	struct ctl		*ctl;
+	struct host_facts	*found;
+	struct sched		 sched;
+	struct worker		*worker;
+
+	enum daemon_mode	 mode;
+	enum daemon_source	 source;
+	enum daemon_condition	 condition;
+	struct err		 trouble;	/* of the last refresh; code NONE: none */
+	char			 block_why[256];
+	struct refresh_report	 current;	/* what is enforced */
+	struct refresh_held	 held;
+	int64_t			 last_try, last_good;	/* CLOCK_REALTIME seconds; 0: never */
+	char			 server[256];	/* that answered last */
+	unsigned		 n_restored;	/* times our table was put back */
+	int64_t			 restore_window;	/* CLOCK_BOOTTIME seconds */
+	unsigned		 n_in_window;
+
+	struct ctl_call		*waiting[CTL_MAX_PEERS];	/* for the refresh under way */
+	size_t			 n_waiting;
+};
+
+int64_t boottime_now(void);			/* seconds */
+const char *daemon_mode_name(enum daemon_mode m);	/* "permit" "secure" "block" */
+const char *daemon_source_name(enum daemon_source s);	/* "none" "domain" "cache" */
+
+/* answers.c */
+ctl_handler daemon_answer;
+void daemon_answer_waiting(struct daemon *d);	/* after a refresh */
+
+/* daemon.c, for answers.c */
+void daemon_ask_refresh(struct daemon *d);
+int daemon_permit(struct daemon *d, struct err *err);	/* stop by hand: rules go, the loop ends */
+
+#endif

@@ -1,0 +1,37 @@
+/* agent/directory.h - a directory that can be searched: LDAP or an LDIF file.
+ * SHELL.  ldap://HOST ldaps://HOST ldapi://PATH ldap:///[DN] (SRV discovery) ldif:FILE.
+ * No anonymous binds; referrals are not followed; paging and ranged attributes are. */
+#ifndef AGENT_DIRECTORY_H
+#define AGENT_DIRECTORY_H
+
+#include <stddef.h>
+
+#include "schema/snapshot.h"
+
+struct conf;
+struct directory;
+struct err;
+
+struct directory_conf {
+	const struct conf	*conf;		/* bind, TLS, timeouts, domain */
+	const char		*uri;
+	const char		*site;		/* domain controllers of this site first; NULL: not known */
+	const char		*const *skip;	/* hosts or URIs that failed in this refresh; NULL-terminated or NULL */
+	int			 keytab_fd;	/* -1: conf's path */
+	int			 password_fd, tls_key_fd;	/* likewise */
+};
+
+/* Connects and binds.  With discovery: the first server that answers.
+ * ERR_OFFLINE: nobody answered (the message lists whom and why); ERR_DENIED: the bind was refused. */
+struct directory *directory_open(const struct directory_conf *c, struct err *err);
+void directory_close(struct directory *d);	/* NULL: nothing */
+const char *directory_server(const struct directory *d);	/* URI in use */
+const char *directory_address(const struct directory *d);	/* "10.77.0.1", NULL: none */
+/* Addresses of all servers that discovery found on its way, one a line; NULL
+ * without discovery.  The names are looked up now, once. */
+const char *directory_controllers(struct directory *d);
+/* One search, recorded in s.  Anything but a complete answer, noSuchObject,
+ * insufficientAccessRights or a referral is -1 and ERR_OFFLINE. */
+int directory_search(struct directory *d, const struct dir_query *q, struct dir_snapshot *s, struct err *err);
+
+#endif

@@ -1,0 +1,539 @@
+#include "agent/hostfacts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/conf.h"
+#include "schema/err.h"
+#include "schema/facts.h"
+
+#define FILE_MAX	(1u << 20)
+#define ADDRS_MAX	256	/* of one kind; more are not servers of one host */
+#define LEASES_MAX	64	/* interfaces in one dhclient file */
+#define ANSWER_MAX	(256u << 10)	/* one message of the kernel */
+
+/* ---- texts ------------------------------------------------------------------- */
+
+/* Cuts the next line off; false at the end.  Lines of more than size - 1 bytes
+ * yield what fits. */
+static bool line_next(const char **p, const char *end, char *line, size_t size)
+{
+	const char *eol;
+	size_t n;
+
+	if (*p >= end)
+		return false;
+	eol = memchr(*p, '\n', (size_t)(end - *p));
+	if (!eol)
+		eol = end;
+	n = (size_t)(eol - *p);
+	if (n > size - 1)
+		n = size - 1;
+	memcpy(line, *p, n);
+	line[n] = '\0';
+	*p = eol < end ? eol + 1 : end;
+	return true;
+}
+
+static bool addr_usable(const struct ip_addr *a)
+{
+	static const uint8_t zero[16], loop6[16] = { [15] = 1 };
+
+	if (!memcmp(a->b, zero, sizeof(zero)) || !memcmp(a->b, loop6, sizeof(loop6)))
+		return false;
+	if (a->family == AF_INET)
+		return a->b[0] != 127 && a->b[0] < 224;
+	return a->b[0] != 0xff;
+}
+
+/* Every address in text; what is none is left out. */
+static int addrs_add(struct host_facts *f, enum fact_kind kind, const char *text, struct err *err)
+{
+	static const char gap[] = " \t\r,;\"";
+	char one[IP_ADDR_TEXT];
+	struct ip_addr a;
+	size_t n;
+
+	for (text += strspn(text, gap); *text; text += n, text += strspn(text, gap)) {
+		n = strcspn(text, gap);
+		/* "fe80::1%eth0": the zone says where, the address is what counts. */
+		snprintf(one, sizeof(one), "%.*s", (int)(n < sizeof(one) ? n : sizeof(one) - 1), text);
+		one[strcspn(one, "%")] = '\0';
+		if (!ip_addr_read(&a, one) || !addr_usable(&a) || f->n_addrs[kind] >= ADDRS_MAX)
+			continue;
+		if (facts_add(f, kind, &a, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int hostfacts_resolv(struct host_facts *f, const char *text, size_t len, bool *stub, struct err *err)
+{
+	const char *p = text, *end = text + len;
+	char line[512], *value;
+
+	*stub = false;
+	while (line_next(&p, end, line, sizeof(line))) {
+		if (strncmp(line, "nameserver", 10) || (line[10] != ' ' && line[10] != '\t'))
+			continue;
+		value = line + 10 + strspn(line + 10, " \t");
+		value[strcspn(value, " \t\r#;")] = '\0';
+		if (!strcmp(value, "127.0.0.53") || !strcmp(value, "127.0.0.54"))
+			*stub = true;
+		else if (addrs_add(f, FACT_DNS, value, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int hostfacts_lease(struct host_facts *f, const char *text, size_t len, struct err *err)
+{
+	static const struct {
+		const char *key;
+		enum fact_kind kind;
+	} known[] = {
+		{ "SERVER_ADDRESS=", FACT_DHCP },		/* networkd */
+		{ "dhcp_server_identifier=", FACT_DHCP },	/* NetworkManager */
+		{ "netbios_name_servers=", FACT_WINS },
+	};
+	const char *p = text, *end = text + len;
+	char line[1024];
+	size_t n;
+
+	while (line_next(&p, end, line, sizeof(line)))
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			n = strlen(known[i].key);
+			if (!strncmp(line, known[i].key, n) && addrs_add(f, known[i].kind, line + n, err) < 0)
+				return -1;
+		}
+	return 0;
+}
+
+/* ---- dhclient ------------------------------------------------------------------ */
+
+struct lease {
+	char	interface[32];
+	char	server[64], wins[512];
+	bool	expired;
+};
+
+/* "4 2026/11/22 10:00:00" in UTC, "epoch 1795341600", "never". */
+static bool lease_expired(const char *text, int64_t now)
+{
+	long long epoch;
+	struct tm tm;
+	int n;
+
+	if (!strncmp(text, "never", 5))
+		return false;
+	if (sscanf(text, "epoch %lld", &epoch) == 1)
+		return epoch < now;
+	memset(&tm, 0, sizeof(tm));
+	n = sscanf(text, "%*d %4d/%2d/%2d %2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec);
+	if (n != 6)
+		return true;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	return timegm(&tm) < now;
+}
+
+static void value_copy(char *to, size_t size, const char *value)
+{
+	snprintf(to, size, "%s", value);
+	to[strcspn(to, ";")] = '\0';
+}
+
+static void lease_line(struct lease *l, const char *line, int64_t now)
+{
+	static const char server[] = "option dhcp-server-identifier ", wins[] = "option netbios-name-servers ";
+
+	if (!strncmp(line, "interface \"", 11)) {
+		value_copy(l->interface, sizeof(l->interface), line + 11);
+		l->interface[strcspn(l->interface, "\"")] = '\0';
+	} else if (!strncmp(line, server, sizeof(server) - 1)) {
+		value_copy(l->server, sizeof(l->server), line + sizeof(server) - 1);
+	} else if (!strncmp(line, wins, sizeof(wins) - 1)) {
+		value_copy(l->wins, sizeof(l->wins), line + sizeof(wins) - 1);
+	} else if (!strncmp(line, "expire ", 7)) {
+		l->expired = lease_expired(line + 7, now);
+	}
+}
+
+/* The file is a log: later leases of an interface replace earlier ones. */
+static void lease_keep(struct lease *leases, size_t *n, const struct lease *l)
+{
+	size_t i;
+
+	for (i = 0; i < *n; i++)
+		if (!strcmp(leases[i].interface, l->interface))
+			break;
+	if (i == LEASES_MAX)
+		return;
+	leases[i] = *l;
+	if (i == *n)
+		(*n)++;
+}
+
+int hostfacts_dhclient(struct host_facts *f, const char *text, size_t len, int64_t now, struct err *err)
+{
+	const char *p = text, *end = text + len;
+	struct lease *leases, l = { 0 };
+	char line[1024], *s;
+	bool inside = false;
+	size_t n = 0;
+	int rc = -1;
+
+	leases = calloc(LEASES_MAX, sizeof(*leases));
+	if (!leases)
+		return err_nomem(err);
+	while (line_next(&p, end, line, sizeof(line))) {
+		s = line + strspn(line, " \t");
+		if (!strncmp(s, "lease {", 7)) {
+			inside = true;
+			memset(&l, 0, sizeof(l));
+		} else if (inside && *s == '}') {
+			inside = false;
+			lease_keep(leases, &n, &l);
+		} else if (inside) {
+			lease_line(&l, s, now);
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!leases[i].expired &&
+		    (addrs_add(f, FACT_DHCP, leases[i].server, err) < 0 || addrs_add(f, FACT_WINS, leases[i].wins, err) < 0))
+			goto out;
+	rc = 0;
+out:
+	free(leases);
+	return rc;
+}
+
+/* ---- files --------------------------------------------------------------------- */
+
+/* The end of a file that is too large: the newest lease stands there.  NULL: not
+ * readable, or no memory. */
+static char *file_load(const char *path, size_t *ret_len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	char *text = NULL;
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		goto out;
+	if (st.st_size > FILE_MAX && lseek(fd, st.st_size - FILE_MAX, SEEK_SET) < 0)
+		goto out;
+	text = malloc(FILE_MAX);
+	while (text && len < FILE_MAX && (n = read(fd, text + len, FILE_MAX - len)) > 0)
+		len += (size_t)n;
+	*ret_len = len;
+out:
+	close(fd);
+	return text;
+}
+
+static int resolv_find(struct host_facts *f, struct err *err)
+{
+	static const char *const paths[] = { "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf" };
+	bool stub = true;
+	size_t len;
+	char *text;
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && stub && rc == 0; i++) {
+		text = file_load(paths[i], &len);
+		if (!text)
+			break;
+		rc = hostfacts_resolv(f, text, len, &stub, err);
+		free(text);
+	}
+	return rc;
+}
+
+static int leases_find(struct host_facts *f, const char *pattern, bool dhclient, struct err *err)
+{
+	glob_t g = { 0 };
+	size_t len;
+	char *text;
+	int rc = 0;
+
+	if (glob(pattern, GLOB_NOSORT, NULL, &g) == 0)
+		for (size_t i = 0; i < g.gl_pathc && rc == 0; i++) {
+			text = file_load(g.gl_pathv[i], &len);
+			if (text && dhclient)
+				rc = hostfacts_dhclient(f, text, len, (int64_t)time(NULL), err);
+			else if (text)
+				rc = hostfacts_lease(f, text, len, err);
+			free(text);
+		}
+	globfree(&g);
+	return rc;
+}
+
+static int dhcp_find(struct host_facts *f, struct err *err)
+{
+	static const struct {
+		const char *pattern;
+		bool dhclient;
+	} where[] = {
+		{ "/run/systemd/netif/leases/*", false },
+		{ "/run/NetworkManager/devices/*", false },
+		{ "/var/lib/dhcp/dhclient*.leases", true },
+		{ "/var/lib/NetworkManager/dhclient-*.lease", true },
+	};
+
+	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++)
+		if (leases_find(f, where[i].pattern, where[i].dhclient, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* ---- default routes ------------------------------------------------------------ */
+
+struct route_cookie {
+	struct host_facts	*f;
+	struct err		*err;
+};
+
+static int gateway_add(struct route_cookie *rc, uint8_t family, const void *p, size_t len)
+{
+	struct ip_addr a = { .family = family };
+
+	if (len != (family == AF_INET ? 4 : 16))
+		return 0;
+	memcpy(a.b, p, len);
+	if (!addr_usable(&a) || rc->f->n_addrs[FACT_GATEWAY] >= ADDRS_MAX)
+		return 0;
+	return facts_add(rc->f, FACT_GATEWAY, &a, rc->err);
+}
+
+static int hop_attr(struct route_cookie *rc, uint8_t family, const struct nlattr *attr)
+{
+	const uint8_t *p = mnl_attr_get_payload(attr);
+	size_t len = mnl_attr_get_payload_len(attr);
+	uint16_t via;
+
+	if (mnl_attr_get_type(attr) == RTA_GATEWAY)
+		return gateway_add(rc, family, p, len);
+	if (mnl_attr_get_type(attr) != RTA_VIA || len < sizeof(via))
+		return 0;
+	/* An IPv4 route by way of an IPv6 neighbour, RFC 5549. */
+	memcpy(&via, p, sizeof(via));
+	if (via != AF_INET && via != AF_INET6)
+		return 0;
+	return gateway_add(rc, (uint8_t)via, p + sizeof(via), len - sizeof(via));
+}
+
+static int hops_add(struct route_cookie *rc, uint8_t family, const struct nlattr *multipath)
+{
+	const uint8_t *p = mnl_attr_get_payload(multipath);
+	size_t left = mnl_attr_get_payload_len(multipath), len;
+	const struct nlattr *attr;
+	struct rtnexthop hop;
+	const void *attrs;
+
+	for (; left >= sizeof(hop); p += len, left -= len) {
+		memcpy(&hop, p, sizeof(hop));
+		len = RTNH_ALIGN(hop.rtnh_len);
+		if (hop.rtnh_len < sizeof(hop) || len > left)
+			return 0;
+		attrs = p + sizeof(hop);
+		mnl_attr_for_each_payload(attrs, hop.rtnh_len - sizeof(hop))
+			if (hop_attr(rc, family, attr) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+static int on_route(const struct nlmsghdr *nlh, void *cookie)
+{
+	const struct rtmsg *rt;
+	const struct nlattr *attr;
+	uint32_t table;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*rt))
+		return MNL_CB_OK;
+	rt = mnl_nlmsg_get_payload(nlh);
+	if (rt->rtm_dst_len != 0 || rt->rtm_type != RTN_UNICAST || (rt->rtm_family != AF_INET && rt->rtm_family != AF_INET6))
+		return MNL_CB_OK;
+	table = rt->rtm_table;
+	mnl_attr_for_each(attr, nlh, sizeof(*rt))
+		if (mnl_attr_get_type(attr) == RTA_TABLE && mnl_attr_get_payload_len(attr) == sizeof(table))
+			table = mnl_attr_get_u32(attr);
+	if (table != RT_TABLE_MAIN)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, nlh, sizeof(*rt)) {
+		if (hop_attr(cookie, rt->rtm_family, attr) < 0)
+			return MNL_CB_ERROR;
+		if (mnl_attr_get_type(attr) == RTA_MULTIPATH && hops_add(cookie, rt->rtm_family, attr) < 0)
+			return MNL_CB_ERROR;
+	}
+	return MNL_CB_OK;
+}
+
+/* 1: the table changed meanwhile and the answer is not whole. */
+static int routes_dump(struct mnl_socket *nl, void *buf, struct route_cookie *cookie)
+{
+	unsigned seq = (unsigned)time(NULL), port = mnl_socket_get_portid(nl);
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtmsg *rt;
+	ssize_t n;
+	int r;
+
+	nlh->nlmsg_type = RTM_GETROUTE;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	nlh->nlmsg_seq = seq;
+	rt = mnl_nlmsg_put_extra_header(nlh, sizeof(*rt));
+	rt->rtm_family = AF_UNSPEC;
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return err_set(cookie->err, ERR_SYSTEM, "cannot ask for the routes: %s", strerror(errno));
+	do {
+		n = mnl_socket_recvfrom(nl, buf, ANSWER_MAX);
+		if (n < 0)
+			return err_set(cookie->err, ERR_SYSTEM, "cannot read the routes: %s", strerror(errno));
+		cookie->err->code = ERR_NONE;
+		r = mnl_cb_run(buf, (size_t)n, seq, port, on_route, cookie);
+	} while (r > MNL_CB_STOP);
+	if (r == MNL_CB_STOP)
+		return 0;
+	if (cookie->err->code != ERR_NONE)
+		return -1;
+	r = errno == EINTR ? 1 : -1;
+	err_set(cookie->err, ERR_SYSTEM, "cannot read the routes: %s", strerror(errno));
+	return r;
+}
+
+static int gateways_find(struct host_facts *f, struct err *err)
+{
+	struct route_cookie cookie = { f, err };
+	void *buf = malloc(ANSWER_MAX);
+	struct mnl_socket *nl;
+	int rc = 1;
+
+	if (!buf)
+		return err_nomem(err);
+	for (int attempt = 0; attempt < 5 && rc > 0; attempt++) {
+		nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+		if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
+			rc = err_set(err, ERR_SYSTEM, "cannot open a routing socket: %s", strerror(errno));
+		else
+			rc = routes_dump(nl, buf, &cookie);
+		if (nl)
+			mnl_socket_close(nl);
+	}
+	free(buf);
+	return rc ? -1 : 0;
+}
+
+/* ---- all together --------------------------------------------------------------- */
+
+/* Of each kind: what the configuration names, else what was found. */
+static int facts_choose(struct host_facts *f, const struct host_facts *conf, const struct host_facts *found, struct err *err)
+{
+	const struct host_facts *from;
+
+	for (int k = 0; k < N_FACTS; k++) {
+		from = conf && conf->n_addrs[k] ? conf : found;
+		for (size_t i = 0; i < from->n_addrs[k]; i++)
+			if (facts_add(f, (enum fact_kind)k, &from->addrs[k][i], err) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+int hostfacts_find(struct host_facts **ret, const struct conf *c, struct err *err)
+{
+	struct host_facts *found = facts_new(), *f = facts_new();
+	int rc = -1;
+
+	if (!found || !f) {
+		err_nomem(err);
+		goto out;
+	}
+	if (resolv_find(found, err) < 0 || dhcp_find(found, err) < 0 || gateways_find(found, err) < 0)
+		goto out;
+	if (facts_choose(f, c ? c->facts : NULL, found, err) < 0)
+		goto out;
+	*ret = f;
+	f = NULL;
+	rc = 0;
+out:
+	facts_free(found);
+	facts_free(f);
+	return rc;
+}
+
+/* ---- changes --------------------------------------------------------------------- */
+
+int hostfacts_watch_open(struct err *err)
+{
+	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	sa.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		err_set(err, ERR_SYSTEM, "cannot watch addresses and routes: %s", strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Routes of the local table come and go with the addresses, cached ones all the time. */
+static bool message_counts(const struct nlmsghdr *nlh)
+{
+	const struct rtmsg *rt;
+
+	switch (nlh->nlmsg_type) {
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		return true;
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*rt))
+			return false;
+		rt = mnl_nlmsg_get_payload(nlh);
+		return rt->rtm_table != RT_TABLE_LOCAL && !(rt->rtm_flags & RTM_F_CLONED);
+	default:
+		return false;
+	}
+}
+
+int hostfacts_watch_read(int fd)
+{
+	_Alignas(struct nlmsghdr) char buf[32768];
+	const struct nlmsghdr *nlh;
+	int changed = 0, left;
+	ssize_t n;
+
+	for (;;) {
+		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		/* Messages were lost: something happened. */
+		if (n < 0 && errno == ENOBUFS) {
+			changed = 1;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return changed;
+		left = (int)n;
+		for (nlh = (const void *)buf; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+			if (message_counts(nlh))
+				changed = 1;
+	}
+}

@@ -1,0 +1,88 @@
+/* agent/refresh.h - the second half of a refresh: texts -> policy -> ruleset -> kernel
+ * -> cache.  Used by the daemon and by `ipsecpol apply`.  SHELL.
+ *
+ * The order is what makes it safe: the kernel first (one transaction, read back),
+ * then the cache.  A crash in between leaves the kernel at generation N and the
+ * cache at N-1, and the next refresh finds nothing to change but the cache. */
+#ifndef AGENT_REFRESH_H
+#define AGENT_REFRESH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "nft/nlsock.h"
+#include "schema/err.h"
+#include "store/store.h"
+
+struct conf;
+struct host_facts;
+struct ruleset;
+
+enum refresh_outcome {
+	REFRESH_APPLIED,	/* a new policy, or a new rendering, is in the kernel */
+	REFRESH_UNCHANGED,
+	REFRESH_NONE,		/* nothing is assigned: no table, no cache */
+	REFRESH_KEPT,		/* assigned, but not usable: what was enforced stays, or, with
+				 * conf->block_on_unreadable, everything is blocked */
+};
+
+struct refresh_report {
+	enum refresh_outcome	 outcome;
+	struct apply_report	 kernel;
+	uint64_t		 generation;		/* the current one; 0: none */
+	int64_t			 taken;			/* of it, CLOCK_REALTIME seconds */
+	uint32_t		 polling_seconds;	/* of the policy; 0: none */
+	size_t			 n_damaged;		/* newer generations that failed their check */
+	int64_t			 us_render, us_kernel, us_cache;	/* microseconds each step took */
+	char			 policy[128], gpo[128];	/* "'name' {id}", for people */
+	struct err		 kept;			/* KEPT: why.  NONE otherwise */
+	struct err		 uncached;		/* enforced, but the cache or the boot image could not be written; code NONE: both were */
+};
+
+/* What is enforced now, for the next time it has to be: changed facts, a lost table.
+ * In memory, because the cache may not have been writable. */
+struct refresh_held {
+	struct arena	*arena;		/* NULL: nothing */
+	struct gen_part	 parts[4];	/* policy, gpo, gpo-name, facts */
+	size_t		 n_parts;
+};
+
+struct refresh_context {
+	const struct conf	*conf;
+	struct store		*store;
+	struct nlsock		*nl;
+	const struct host_facts	*found;		/* of this host, without the DCs */
+	struct refresh_held	*held;		/* follows what is enforced; NULL: not wanted */
+	FILE			*log;		/* differences of the ruleset, or NULL */
+};
+
+/* parts: see agent/worker.h.  -1: the texts are not what they should be, or the kernel
+ * refused: kernel and cache are as before; or what was committed reads back differently:
+ * then only the cache is. */
+int refresh_apply(struct refresh_report *ret, const struct refresh_context *c, const struct gen_part *parts, size_t n_parts, struct err *err);
+
+/* The cached generation into the kernel (start, changed facts, table lost).  Without
+ * one the outcome is NONE and the kernel is left alone. */
+int refresh_restore(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
+
+/* What is held once more; *ret is that of its refresh, and is brought up to date.
+ * ERR_ABSENT: nothing is held. */
+int refresh_again(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
+void refresh_forget(struct refresh_held *h);
+
+/* The same from the boot image, after the store was damaged: what was enforced goes into
+ * the (new) store again.  ERR_ABSENT or ERR_DAMAGED: there is no image to believe. */
+int refresh_restore_image(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
+
+/* What refresh_apply would make the kernel hold; *ret NULL: no table. */
+int refresh_render(struct ruleset **ret, const struct conf *conf, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);
+
+/* found and the "facts" (DCs) of the parts together. */
+int refresh_facts(struct host_facts **ret, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);
+
+const struct gen_part *part_find(const struct gen_part *parts, size_t n, const char *name);
+const char *refresh_outcome_name(enum refresh_outcome o);	/* "applied" "unchanged" "none" "kept" */
+
+#endif

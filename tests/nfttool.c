@@ -1,0 +1,288 @@
+/* For the shell tests: render a policy written as in tests/mkpolicy.h and look at
+ * it, or put it into the kernel of this network namespace.
+ *
+ *   nfttool write|json FILE    the ruleset as text, as JSON
+ *   nfttool batch FILE         the bytes of the transaction that creates it
+ *   nfttool apply FILE...      each in turn with one socket: "changes N bytes N created 0|1"
+ *   nfttool block FILE         apply block mode
+ *   nfttool diff FILE          wanted against the kernel; exit 2 when they differ
+ *   nfttool fetch              the kernel's table as text
+ *   nfttool remove             take it away
+ *   nfttool watch FILE         apply, then per line on stdin: "ours" or "not ours";
+ *                              the line "apply FILE" first applies that
+ *   nfttool refuse             apply a table that the kernel refuses because of one element
+ *   nfttool big N              a policy of N filters
+ *   nfttool bench FILE         seconds and peak memory of each step of applying it
+ *
+ * FILE "-": stdin.  Without arguments: 77, so that "make check" skips it. */
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "nft/batch.h"
+#include "nft/nlsock.h"
+#include "nft/render.h"
+#include "nft/ruleset.h"
+#include "schema/err.h"
+#include "tests/mkpolicy.h"
+
+static struct err err;
+
+static _Noreturn void fail(void)
+{
+	fprintf(stderr, "%s: %s\n", err_code_name(err.code), err.msg);
+	exit(1);
+}
+
+static struct ruleset *render(const char *file)
+{
+	char *text = mk_file(strcmp(file, "-") ? file : "/dev/stdin");
+	struct mk *m = mk_policy(text);
+	struct ruleset *r;
+
+	if (mk_render(&r, m, &err) < 0)
+		fail();
+	mk_free(m);
+	free(text);
+	return r;
+}
+
+static void batch(const char *file)
+{
+	struct ruleset *r = render(file);
+	struct nlbatch *b;
+
+	if (batch_build(&b, r, NULL, 0, &err) < 0)
+		fail();
+	fwrite(b->bytes, 1, b->len, stdout);
+	batch_free(b);
+	ruleset_free(r);
+}
+
+static struct nlsock *sock(void)
+{
+	struct nlsock *s = nlsock_open(&err);
+
+	if (!s)
+		fail();
+	return s;
+}
+
+static void apply(struct nlsock *s, struct ruleset *r, FILE *log)
+{
+	struct apply_report rep;
+	static char buf[65536];
+
+	if (log)
+		setvbuf(log, buf, _IOFBF, sizeof(buf));
+	if (nlsock_apply(s, r, &rep, log, &err) < 0)
+		fail();
+	if (log)
+		fflush(log);
+	printf("changes %zu bytes %zu created %d\n", rep.n_changes, rep.n_bytes, rep.created);
+	fflush(stdout);
+	ruleset_free(r);
+}
+
+static void watch(const char *file)
+{
+	struct nlsock *s = sock();
+	char line[256];
+	int rc;
+
+	if (nlsock_watch_open(s, &err) < 0)
+		fail();
+	apply(s, render(file), NULL);
+	while (fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!strncmp(line, "apply ", 6))
+			apply(s, render(line + 6), NULL);
+		rc = nlsock_watch_read(s, &err);
+		if (rc < 0)
+			fail();
+		puts(rc ? "ours" : "not ours");
+		fflush(stdout);
+	}
+	nlsock_close(s);
+}
+
+static void big(unsigned long n)
+{
+	puts("rule block Big");
+	for (unsigned long i = 0; i < n; i++)
+		printf("filter me %lu.%lu.%lu.%lu/32 %s * %lu\n", 11 + (i >> 22), i >> 14 & 255, i >> 6 & 255, (i & 63) * 4,
+		    i & 1 ? "tcp" : "udp", 1000 + i % 50);
+}
+
+static int diff(const char *file)
+{
+	struct ruleset *want = render(file), *have;
+	struct nlsock *s = sock();
+	size_t n;
+
+	if (nlsock_fetch(s, &have, &err) < 0)
+		fail();
+	n = ruleset_diff(want, have, stdout);
+	ruleset_free(want);
+	ruleset_free(have);
+	nlsock_close(s);
+	return n ? 2 : 0;
+}
+
+static void fetch(void)
+{
+	struct nlsock *s = sock();
+	struct ruleset *have;
+
+	if (nlsock_fetch(s, &have, &err) < 0)
+		fail();
+	if (have)
+		ruleset_write(have, stdout);
+	ruleset_free(have);
+	nlsock_close(s);
+}
+
+static void block(const char *file)
+{
+	char *text = mk_file(file);
+	struct mk *m = mk_policy(text);
+	struct nlsock *s = sock();
+	struct ruleset *r;
+
+	if (block_render(&r, "a test", m->o.lifeline ? m->facts : NULL, &m->o, &err) < 0)
+		fail();
+	apply(s, r, stderr);
+	nlsock_close(s);
+	mk_free(m);
+	free(text);
+}
+
+static void refuse(void)
+{
+	static const struct rs_origin origin = { { { 0x11 } }, { { 0x22 } }, { { 0 } } };
+	const struct rs_lookup l = { .set = "m", .n_keys = 1, .keys = { { RS_L4PROTO, 8 } } };
+	struct ruleset *r = ruleset_new();
+	struct nlsock *s = sock();
+	struct rs_element *e;
+	struct rs_set *set;
+
+	set = rs_set_add(r, &l, true, "");
+	for (uint8_t proto = 1; proto < 9; proto++) {
+		e = rs_element_add(r, set, &proto);
+		e->verdict = RS_DROP;
+		if (proto == 7) {
+			e->verdict = RS_GOTO;
+			e->chain = "nowhere";
+			e->origin = &origin;
+		}
+	}
+	if (ruleset_seal(r, &err) < 0)
+		fail();
+	apply(s, r, NULL);
+}
+
+static void lap(const char *what)
+{
+	static struct timespec last;
+	struct timespec now;
+	struct rusage u;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	getrusage(RUSAGE_SELF, &u);
+	if (what)
+		printf("%-8s %7.3f s, %4ld MB so far\n", what, (double)(now.tv_sec - last.tv_sec) +
+		    (double)(now.tv_nsec - last.tv_nsec) / 1e9, u.ru_maxrss / 1024);
+	clock_gettime(CLOCK_MONOTONIC, &last);
+}
+
+/* "create" is everything that an apply does: fetch, diff, batch, commit, fetch, diff. */
+static void bench(const char *file)
+{
+	char *text = mk_file(file);
+	struct mk *m = mk_policy(text);
+	struct ruleset *r, *have;
+	struct nlsock *s = sock();
+	struct apply_report rep;
+	struct nlbatch *b;
+	size_t n = 0;
+
+	lap(NULL);
+	if (mk_render(&r, m, &err) < 0)
+		fail();
+	lap("render");
+	if (nlsock_apply(s, r, &rep, NULL, &err) < 0)
+		fail();
+	lap("create");
+	if (nlsock_fetch(s, &have, &err) < 0)
+		fail();
+	lap("fetch");
+	if (ruleset_diff(r, have, NULL))
+		fail();
+	lap("diff");
+	ruleset_free(have);
+	lap("free");
+	if (batch_build(&b, r, NULL, 0, &err) < 0)
+		fail();
+	lap("batch");
+	batch_free(b);
+	lap("free");
+	for (size_t i = 0; i < r->n_sets; i++)
+		n += r->sets[i]->n_elements;
+	printf("elements %zu bytes %zu\n", n, rep.n_bytes);
+	nlsock_close(s);
+	ruleset_free(r);
+	mk_free(m);
+	free(text);
+}
+
+int main(int argc, char **argv)
+{
+	const char *cmd = argc > 1 ? argv[1] : "", *file = argc > 2 ? argv[2] : "";
+	struct ruleset *r;
+	struct nlsock *s;
+	json_t *j;
+
+	if (!strcmp(cmd, "write") || !strcmp(cmd, "json")) {
+		r = render(file);
+		if (*cmd == 'w') {
+			ruleset_write(r, stdout);
+		} else {
+			j = ruleset_json(r);
+			json_dumpf(j, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+			json_decref(j);
+		}
+		ruleset_free(r);
+	} else if (!strcmp(cmd, "apply") || !strcmp(cmd, "remove")) {
+		s = sock();
+		if (*cmd == 'r')
+			apply(s, NULL, NULL);
+		for (int i = 2; i < argc; i++)
+			apply(s, render(argv[i]), stderr);
+		nlsock_close(s);
+	} else if (!strcmp(cmd, "batch")) {
+		batch(file);
+	} else if (!strcmp(cmd, "block")) {
+		block(file);
+	} else if (!strcmp(cmd, "diff")) {
+		return diff(file);
+	} else if (!strcmp(cmd, "fetch")) {
+		fetch();
+	} else if (!strcmp(cmd, "watch")) {
+		watch(file);
+	} else if (!strcmp(cmd, "refuse")) {
+		refuse();
+	} else if (!strcmp(cmd, "bench")) {
+		bench(file);
+	} else if (!strcmp(cmd, "big")) {
+		big(strtoul(file, NULL, 10));
+	} else {
+		fputs("usage: nfttool write|json|batch|apply|block|diff|fetch|remove|watch|refuse|big|bench [FILE]\n", stderr);
+		return argc < 2 ? 77 : 64;
+	}
+	return 0;
+}

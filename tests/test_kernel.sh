@@ -1,0 +1,224 @@
+#!/bin/sh
+# The netlink socket against the kernel, with nft(8) as referee.  Root; own network
+# namespaces only.
+set -u
+: "${builddir:=.}" "${srcdir:=.}"
+T=$(mktemp -d) || exit 1
+chmod 755 "$T"
+. "$srcdir/tests/lib/check.sh"
+n=ikn$$ m=ikm$$
+trap 'exec 8>&-; for x in $n $m; do ip netns del $x 2>/dev/null; done; rm -rf "$T"' EXIT
+trap 'exit 1' INT TERM
+tool=$builddir/tests/nfttool
+for x in $n $m; do ip netns add $x && ip -n $x link set lo up; done
+inn() { ip netns exec $n "$@"; }
+nft_in() { ip netns exec $n nft "$@"; }
+apply() { inn "$tool" apply "$@" 2>"$T/log"; }
+table() { ip netns exec $1 nft list table inet ipsecpol; }
+
+cat >"$T/one" <<'P'
+lifeline
+fact dc 10.77.0.1
+fact dns 10.77.0.1
+fact dns fd00::53
+rule permit Allow ICMP
+filter me any 1 * * mirrored
+rule block No "telnet" to \ anybody
+filter me any tcp * 23 mirrored
+filter any 10.1.0.0/16 udp 1000-2000 53
+filter 10.0.0.1-10.0.0.3 10.1.0.0/16 udp 1000 53
+filter 10.1.0.0/16 10.1.0.9/32 tcp 1-9 53
+filter 10.1.0.8/32 10.1.0.9/32 tcp 53 1-9
+rule require Secure server äöü
+filter me 10.0.0.0/24 any * * mirrored
+filter me 10.0.0.7/32 tcp 445 * mirrored
+rule request-pass lan Lan
+filter 10.0.0.0/8 10.9.9.1-10.9.9.9 any * *
+filter me fd00::/64 any * * mirrored
+rule pass tunnel Tunnel
+filter 10.2.0.0/16 10.3.0.0/16 any * *
+rule request dialup Modem
+filter 10.2.0.0/16 any 47 * *
+rule block
+filter any any any * *
+P
+
+# ---- applying, and applying again
+out=$(apply "$T/one")
+has "a first apply creates the table" "created 1" "$out"
+check "the kernel holds what was wanted" inn "$tool" diff "$T/one"
+same "a second apply sends nothing" "changes 0 bytes 0 created 0" "$(apply "$T/one")"
+same "and logs nothing" "" "$(cat "$T/log")"
+
+# ---- nft(8) as referee
+json() { ip netns exec $1 nft -j list table inet ipsecpol | python3 -c '
+import json, sys
+def clean(x):
+    if isinstance(x, dict): return {k: clean(v) for k, v in x.items() if k not in ("handle", "metainfo", "packets", "bytes")}
+    return [clean(v) for v in x] if isinstance(x, list) else x
+print(json.dumps(clean(json.load(sys.stdin)), indent=1, sort_keys=True))'; }
+"$tool" write "$T/one" >"$T/text"
+check "nft reads our text" ip netns exec $m nft -f "$T/text"
+json $n >"$T/j1"
+json $m >"$T/j2"
+check "text and transaction give the same table" cmp "$T/j1" "$T/j2"
+table $n >"$T/l1"
+table $m >"$T/l2"
+check "with the same comments" cmp "$T/l1" "$T/l2"
+check "read back alike" ip netns exec $m "$tool" diff "$T/one"
+inn "$tool" fetch >"$T/fetched"
+check "what is read back prints as the text" cmp "$T/text" "$T/fetched"
+ip netns exec $m nft delete table inet ipsecpol
+check "nft reads its own listing" ip netns exec $m nft -f "$T/l1"
+table $m >"$T/l2"
+check "and lists it the same again" cmp "$T/l1" "$T/l2"
+check "which is still our table" ip netns exec $m "$tool" diff "$T/one"
+has "comments lead back" 'comment "f:00000001 r:10000000 g:aaaaaaaa Allow ICMP"' "$(cat "$T/l1")"
+hasnot "no comment is longer than nft takes" x "$(grep -oE 'comment "[^"]{128,}"' "$T/l1" | tr -c '\n' x)"
+
+# ---- foreign tables
+nft_in add table inet other
+nft_in 'add chain inet other c { type filter hook input priority 0; policy accept; }'
+nft_in add rule inet other c tcp dport 1 counter drop
+nft_in add table ip ipsecpol
+nft_in add chain ip ipsecpol theirs
+nft_in list ruleset >"$T/before"
+sed 's/rule permit Allow/rule block Forbid/' "$T/one" >"$T/two"
+apply "$T/two" >/dev/null
+apply "$T/one" >/dev/null
+others() { nft_in list table inet other; nft_in list table ip ipsecpol; }
+others >"$T/o1"
+out=$(inn "$tool" remove)
+hasnot "our table can be removed" "table inet ipsecpol" "$(nft_in list tables)"
+same "removing twice sends nothing" "changes 0 bytes 0 created 0" "$(inn "$tool" remove)"
+others >"$T/o2"
+check "other tables stay, also one of our name in another family" cmp "$T/o1" "$T/o2"
+has "the other tables are there" "tcp dport 1 counter" "$(others)"
+
+# ---- small changes are small
+apply "$T/one" >/dev/null
+sed 's/tcp \* 23 mirrored/tcp * 24 mirrored/' "$T/one" >"$T/two"
+out=$(apply "$T/two")
+set -- $out
+check "one changed filter is one delete and one add a map ($out)" test "$2" = 8 -a "$4" -lt 2000
+check "it arrived" inn "$tool" diff "$T/two"
+sed 's/rule permit Allow ICMP/rule require Allow ICMP/' "$T/two" >"$T/three"
+out=$(apply "$T/three")
+set -- $out
+check "one changed verdict replaces the element ($out)" test "$4" -lt 2500
+check "and arrived" inn "$tool" diff "$T/three"
+ip netns exec $n sh -c 'for i in 1 2 3; do ping -c1 -W1 127.0.0.1; done' >/dev/null 2>&1
+apply "$T/two" >/dev/null
+hasnot "counters of what did not change go on" 'oif "lo" counter packets 0 ' "$(table $n)"
+
+# ---- what others did to our table
+i=0
+meddle() {
+	nft_in "$1" || bad "the test can do: $1"
+	inn "$tool" diff "$T/two" >"$T/out" 2>&1
+	same "seen: $1" 2 $?
+	apply "$T/two" >"$T/out" 2>&1
+	same "put right: $1" 0 $?
+	check "and nothing is left of it" inn "$tool" diff "$T/two"
+}
+meddle 'delete table inet ipsecpol'
+meddle 'insert rule inet ipsecpol input accept'
+meddle 'insert rule inet ipsecpol in4 tcp dport { 1, 2 } accept'
+meddle 'insert rule inet ipsecpol in4 tcp dport vmap { 1 : drop, 2 : accept }'
+meddle 'insert rule inet ipsecpol in4 limit rate 5/second log prefix "x" accept'
+meddle 'insert rule inet ipsecpol in4 ip saddr & 255.0.255.0 == 10.0.1.0 accept'
+meddle 'insert rule inet ipsecpol in4 ip daddr 10.0.0.1 ip saddr 10.0.0.2 ip ttl 5 counter counter accept'
+meddle 'insert rule inet ipsecpol in4 meta mark set 5 accept'
+meddle 'insert rule inet ipsecpol in4 tcp flags syn counter packets 5 bytes 5 ct state new ct mark 7 accept'
+meddle 'flush chain inet ipsecpol postrouting'
+meddle 'add element inet ipsecpol out4_sme_p { udp : accept }'
+meddle 'delete element inet ipsecpol out4_sme_p { icmp }'
+meddle 'flush set inet ipsecpol lifeline4'
+meddle 'add chain inet ipsecpol theirs { type filter hook prerouting priority 0; policy drop; }'
+meddle 'chain inet ipsecpol input { policy drop; }'
+meddle 'add chain inet ipsecpol theirs { accept; }'
+meddle 'add set inet ipsecpol theirs { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 }; }'
+meddle 'add map inet ipsecpol theirs { type ipv4_addr : ipv4_addr; elements = { 10.0.0.1 : 10.0.0.2 }; }'
+meddle 'add counter inet ipsecpol theirs'
+meddle 'add table inet ipsecpol { flags dormant; }'
+meddle 'add element inet ipsecpol out4_sme_p { 99 comment "mine" : goto require_out }'
+
+# ---- refusals
+out=$(inn "$tool" refuse 2>&1)
+same "a refused table is an error" 1 $?
+has "it names the element" "add element 7 of map m (filter {00000011-0000-0000-0000-000000000000} of rule {00000022-" "$out"
+has "and the reason" "No such file or directory" "$out"
+check "the kernel still holds what it held" inn "$tool" diff "$T/two"
+out=$(inn setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all "$tool" apply "$T/one" 2>&1)
+same "without privilege" 1 $?
+has "the error says so" "denied" "$out"
+
+# ---- watching
+mkfifo "$T/in"
+ip netns exec $n "$tool" watch "$T/one" <"$T/in" >"$T/watch" 2>&1 &
+exec 8>"$T/in"
+told() { echo "$1" >&8; i=0; while [ "$(grep -c ours "$T/watch")" -lt "$2" ] && [ $i -lt 50 ]; do sleep 0.1; i=$((i + 1)); done; tail -n 1 "$T/watch"; }
+same "our own apply is not news" "not ours" "$(told x 1)"
+nft_in add rule inet other c accept
+same "nor is a foreign table" "not ours" "$(told x 2)"
+nft_in add element inet ipsecpol out4_sme_p '{ 98 : accept }'
+same "an element put into our table is" "ours" "$(told x 3)"
+nft_in delete table inet ipsecpol
+same "as is its removal" "ours" "$(told x 4)"
+same "putting it back is our own" "not ours" "$(told "apply $T/one" 5)"
+check "it is back" inn "$tool" diff "$T/one"
+nft_in flush ruleset
+same "a flush of all rules is seen" "ours" "$(told x 6)"
+exec 8>&-
+
+# ---- others change their tables all the time
+nft_in add table inet other
+(while [ -e "$T/in" ]; do nft_in add chain inet other busy; nft_in delete chain inet other busy; done) 2>/dev/null &
+busy=$!
+bad=0
+for i in 1 2 3 4 5 6 7 8 9 10; do apply "$T/one" >/dev/null && apply "$T/two" >/dev/null || bad=$((bad + 1)); done
+rm -f "$T/in"
+wait $busy
+same "twenty applies while another table keeps changing" 0 $bad
+
+# ---- no packet slips through while tables change
+ip link add v0 netns $n type veth peer name v0 netns $m
+for x in $n $m; do ip -n $x link set v0 up; done
+ip -n $n addr add 10.5.0.1/24 dev v0
+ip -n $m addr add 10.5.0.2/24 dev v0
+ip netns exec $m nft flush ruleset
+ip netns exec $m nft add table inet leak
+ip netns exec $m nft 'add chain inet leak c { type filter hook prerouting priority -300; policy accept; }'
+ip netns exec $m nft add rule inet leak c icmp type echo-request counter
+printf '%s\n' 'rule block A' 'filter me any 1 * * mirrored' >"$T/p1"
+printf '%s\n' 'lifeline' 'store dynamic' 'rule block B' 'filter any any any * *' 'filter me 10.5.0.0/24 tcp * 80-90' >"$T/p2"
+printf '%s\n' 'rule require C' 'filter me 10.5.0.0/24 any * * mirrored' 'rule permit' 'filter me any udp * *' >"$T/p3"
+apply "$T/p1" >/dev/null
+ip netns exec $n ping -f -w 4 -q 10.5.0.2 >"$T/ping" 2>&1 &
+ping=$!
+i=0
+while kill -0 $ping 2>/dev/null; do apply "$T/p2" "$T/p3" "$T/p1" >/dev/null || break; i=$((i + 3)); done
+wait $ping
+check "policies changed often enough ($i times)" test $i -gt 30
+sent=$(sed -n 's/^\([0-9]*\) packets transmitted.*/\1/p' "$T/ping")
+check "packets were sent often enough (${sent:-0})" test "${sent:-0}" -gt 100
+has "none of them got out" "counter packets 0 " "$(ip netns exec $m nft list chain inet leak c)"
+apply "$T/one" >/dev/null
+
+# ---- 100,000 filters
+"$tool" big 100000 >"$T/big"
+{ cat "$T/big"; echo 'filter me 10.66.66.66/32 tcp * 66'; } >"$T/big1"
+t0=$(date +%s%3N)
+out=$(apply "$T/big")
+t1=$(date +%s%3N)
+has "100,000 filters are accepted ($((t1 - t0)) ms, $out)" "changes 100" "$out"
+check "in reasonable time" test $((t1 - t0)) -lt 20000
+same "and unchanged nothing is sent" "changes 0 bytes 0 created 0" "$(apply "$T/big")"
+out=$(apply "$T/big1")
+set -- $out
+check "one more filter sends little ($out)" test "$2" = 1 -a "$4" -lt 1000
+out=$(apply "$T/one")
+has "and they can be taken back" "created 0" "$out"
+check "to the table before" inn "$tool" diff "$T/one"
+
+finish

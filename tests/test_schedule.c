@@ -1,0 +1,432 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/schedule.h"
+
+#define DAY	86400
+#define MIN	60
+
+static struct sched fresh(void)
+{
+	return (struct sched){ .interval = 90 * MIN, .offset = 30 * MIN };
+}
+
+/* The ladder alone: the Group Policy timer is far away. */
+static struct sched slow(void)
+{
+	return (struct sched){ .interval = 30 * DAY, .offset = 0 };
+}
+
+static void test_start(void **state)
+{
+	struct sched s = fresh();
+
+	(void)state;
+	assert_int_equal(schedule_due(&s), INT64_MAX);
+	assert_int_equal(schedule_step(&s, EV_START, 100, 7), ACT_REFRESH);
+	assert_true(s.running);
+	assert_int_equal(s.why, WHY_START);
+	assert_int_equal(schedule_due(&s), INT64_MAX);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 101, 7), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_DONE, 103, 7), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 103 + 90 * MIN + 7);
+	assert_false(s.running);
+}
+
+static void test_jitter(void **state)
+{
+	const struct {
+		uint32_t offset, jitter;
+		int64_t wait;
+	} cases[] = {
+		{ 1800, 0, 5400 }, { 1800, 1800, 7200 }, { 1800, 1801, 5400 },
+		{ 0, 12345, 5400 }, { UINT32_MAX, UINT32_MAX, 5400 + (int64_t)UINT32_MAX },
+		{ 1800, UINT32_MAX, 5400 + UINT32_MAX % 1801 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sched s = { .interval = 5400, .offset = cases[i].offset };
+
+		schedule_step(&s, EV_START, 10, cases[i].jitter);
+		schedule_step(&s, EV_DONE, 20, cases[i].jitter);
+		assert_int_equal(schedule_due(&s), 20 + cases[i].wait);
+	}
+}
+
+static void test_ladder(void **state)
+{
+	static const int minutes[] = { 1, 4, 25, 166, 166, 166 };
+	struct sched s = slow();
+	int64_t now = 1000;
+
+	(void)state;
+	schedule_step(&s, EV_START, now, 0);
+	for (size_t i = 0; i < 6; i++) {
+		now += 5;
+		assert_int_equal(schedule_step(&s, EV_FAILED, now, 0), ACT_NONE);
+		assert_int_equal(s.failures, i + 1);
+		assert_int_equal(schedule_due(&s), now + minutes[i] * MIN);
+		assert_int_equal(schedule_step(&s, EV_TIMER, schedule_due(&s) - 1, 0), ACT_NONE);
+		now = schedule_due(&s);
+		assert_int_equal(schedule_step(&s, EV_TIMER, now, 0), ACT_REFRESH);
+		assert_int_equal(s.why, WHY_RETRY);
+	}
+	schedule_step(&s, EV_DONE, now + 1, 0);
+	assert_int_equal(s.failures, 0);
+	assert_int_equal(schedule_due(&s), now + 1 + 30 * DAY);
+	/* And from the bottom again. */
+	schedule_step(&s, EV_ASKED, now + 2, 0);
+	schedule_step(&s, EV_FAILED, now + 3, 0);
+	assert_int_equal(schedule_due(&s), now + 3 + MIN);
+}
+
+/* Asking by hand while the directory is away neither climbs nor delays. */
+static void test_asked_between_retries(void **state)
+{
+	struct sched s = slow();
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	schedule_step(&s, EV_FAILED, 10, 0);
+	schedule_step(&s, EV_TIMER, 70, 0);
+	schedule_step(&s, EV_FAILED, 80, 0);
+	assert_int_equal(schedule_due(&s), 80 + 4 * MIN);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(schedule_step(&s, EV_ASKED, 100 + 20 * i, 0), ACT_REFRESH);
+		assert_int_equal(s.why, WHY_ASKED);
+		schedule_step(&s, EV_FAILED, 110 + 20 * i, 0);
+		assert_int_equal(schedule_due(&s), 80 + 4 * MIN);
+	}
+	assert_int_equal(s.failures, 7);
+	/* Its time came while the refresh that was asked for ran: the next rung. */
+	schedule_step(&s, EV_ASKED, 300, 0);
+	schedule_step(&s, EV_FAILED, 400, 0);
+	assert_int_equal(schedule_due(&s), 400 + 25 * MIN);
+}
+
+static void test_network_without_failure(void **state)
+{
+	struct sched s = fresh();
+	int64_t due;
+
+	(void)state;
+	schedule_step(&s, EV_START, 100, 0);
+	schedule_step(&s, EV_DONE, 101, 0);
+	due = schedule_due(&s);
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 500, 0), ACT_NONE);
+	assert_int_equal(schedule_due(&s), due);
+	/* While one is running that ends well, it has no effect either. */
+	schedule_step(&s, EV_ASKED, 600, 0);
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 601, 0), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_DONE, 602, 0), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 602 + 90 * MIN);
+	schedule_step(&s, EV_ASKED, 700, 0);
+	schedule_step(&s, EV_FAILED, 701, 0);
+	assert_int_equal(schedule_due(&s), 701 + MIN);
+}
+
+static void test_network_after_failure(void **state)
+{
+	struct sched s = slow();
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	schedule_step(&s, EV_FAILED, 5, 0);
+	schedule_step(&s, EV_TIMER, 65, 0);
+	schedule_step(&s, EV_FAILED, 70, 0);
+	/* At once, and the ladder begins anew. */
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 100, 0), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_NETWORK);
+	schedule_step(&s, EV_FAILED, 101, 0);
+	assert_int_equal(schedule_due(&s), 101 + MIN);
+	/* Again too soon: after the pause, once. */
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 102, 0), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 103, 0), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 100 + SCHED_NET_PAUSE);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 109, 0), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 110, 0), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_NETWORK);
+	schedule_step(&s, EV_FAILED, 111, 0);
+	assert_int_equal(schedule_due(&s), 111 + MIN);
+	/* Exactly the pause is enough. */
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 120, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 121, 0);
+	assert_int_equal(schedule_due(&s), 121 + 30 * DAY);
+}
+
+/* The network comes back while the refresh that cannot see it yet is running. */
+static void test_network_while_running(void **state)
+{
+	struct sched s = slow();
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 1, 0), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_FAILED, 3, 0), ACT_NONE);
+	assert_int_equal(schedule_due(&s), SCHED_NET_PAUSE);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 10, 0), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_NETWORK);
+	schedule_step(&s, EV_NETWORK, 11, 0);
+	schedule_step(&s, EV_FAILED, 40, 0);
+	assert_int_equal(schedule_due(&s), 40);
+	schedule_step(&s, EV_TIMER, 40, 0);
+	schedule_step(&s, EV_FAILED, 41, 0);
+	assert_int_equal(schedule_due(&s), 41 + MIN);
+}
+
+static void test_asked_while_running(void **state)
+{
+	static const enum sched_event ends[] = { EV_DONE, EV_FAILED };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct sched s = fresh();
+
+		schedule_step(&s, EV_START, 0, 0);
+		assert_int_equal(schedule_step(&s, EV_ASKED, 1, 0), ACT_NONE);
+		assert_int_equal(schedule_step(&s, EV_ASKED, 2, 0), ACT_NONE);
+		assert_int_equal(schedule_step(&s, ends[i], 3, 0), ACT_REFRESH);
+		assert_true(s.running);
+		assert_int_equal(s.why, WHY_ASKED);
+		/* Once more, not twice. */
+		assert_int_equal(schedule_step(&s, ends[i], 4, 0), ACT_NONE);
+		assert_false(s.running);
+	}
+}
+
+static void test_polling_apart(void **state)
+{
+	struct sched s = { .interval = 100 * MIN };
+	int64_t gp, poll;
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	s.polling = 30 * MIN;
+	schedule_step(&s, EV_DONE, 10, 0);
+	gp = s.gp_due;
+	poll = s.poll_due;
+	assert_int_equal(gp, 10 + 100 * MIN);
+	assert_int_equal(poll, 10 + 30 * MIN);
+	/* Polls do not push the Group Policy refresh away. */
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(schedule_due(&s), poll);
+		assert_int_equal(schedule_step(&s, EV_TIMER, poll, 0), ACT_REFRESH);
+		assert_int_equal(s.why, WHY_POLLING);
+		schedule_step(&s, EV_DONE, poll + 2, 0);
+		assert_int_equal(s.gp_due, gp);
+		poll += 2 + 30 * MIN;
+	}
+	/* Nor the other way. */
+	assert_int_equal(schedule_due(&s), gp);
+	assert_int_equal(schedule_step(&s, EV_TIMER, gp, 0), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_GROUP_POLICY);
+	schedule_step(&s, EV_DONE, gp + 2, 0);
+	assert_int_equal(s.poll_due, poll);
+	assert_int_equal(s.gp_due, gp + 2 + 100 * MIN);
+}
+
+static void test_polling_changes(void **state)
+{
+	struct sched s = { .interval = 100 * MIN };
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	s.polling = 1;
+	schedule_step(&s, EV_DONE, 10, 0);
+	assert_int_equal(schedule_due(&s), 10 + SCHED_POLL_MIN);
+	/* Another policy with a longer interval, seen by a poll. */
+	schedule_step(&s, EV_TIMER, 70, 0);
+	s.polling = 180 * MIN;
+	schedule_step(&s, EV_DONE, 71, 0);
+	assert_int_equal(s.poll_due, 71 + 180 * MIN);
+	/* A shorter one, seen by the Group Policy refresh, counts at once. */
+	schedule_step(&s, EV_TIMER, s.gp_due, 0);
+	assert_int_equal(s.why, WHY_GROUP_POLICY);
+	s.polling = 2 * MIN;
+	schedule_step(&s, EV_DONE, 7000, 0);
+	assert_int_equal(s.poll_due, 7000 + 2 * MIN);
+	/* Nothing assigned any more: no polling. */
+	schedule_step(&s, EV_TIMER, s.poll_due, 0);
+	s.polling = 0;
+	schedule_step(&s, EV_DONE, 7200, 0);
+	assert_int_equal(s.poll_due, 0);
+	assert_int_equal(schedule_due(&s), s.gp_due);
+}
+
+/* Both due at the same time are one refresh. */
+static void test_both_due(void **state)
+{
+	struct sched s = { .interval = 60 * MIN };
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	s.polling = 60 * MIN;
+	schedule_step(&s, EV_DONE, 0, 0);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 60 * MIN, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 60 * MIN + 1, 0);
+	assert_int_equal(s.gp_due, 120 * MIN + 1);
+	assert_int_equal(s.poll_due, 120 * MIN + 1);
+}
+
+/* The timers go on while the ladder waits its 166 minutes. */
+static void test_group_policy_during_retries(void **state)
+{
+	struct sched s = fresh();
+	int64_t now = 0, last = 0;
+
+	(void)state;
+	schedule_step(&s, EV_START, now, 0);
+	schedule_step(&s, EV_FAILED, now, 0);
+	for (int i = 0; i < 50; i++) {
+		now = schedule_due(&s);
+		assert_true(now > last);
+		assert_true(now - last <= 120 * MIN);
+		assert_int_equal(schedule_step(&s, EV_TIMER, now, 0), ACT_REFRESH);
+		schedule_step(&s, EV_FAILED, now + 1, 0);
+		last = now;
+	}
+}
+
+static void test_suspend(void **state)
+{
+	struct sched s = fresh();
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	s.polling = 10 * MIN;
+	schedule_step(&s, EV_DONE, 1, 0);
+	/* A week later: one refresh, not one for each that was missed. */
+	assert_int_equal(schedule_step(&s, EV_TIMER, 7 * DAY, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 7 * DAY + 3, 0);
+	assert_int_equal(s.gp_due, 7 * DAY + 3 + 90 * MIN);
+	assert_int_equal(s.poll_due, 7 * DAY + 3 + 10 * MIN);
+	/* Suspended in mid-refresh. */
+	schedule_step(&s, EV_TIMER, s.poll_due, 0);
+	schedule_step(&s, EV_FAILED, 14 * DAY, 0);
+	assert_int_equal(schedule_due(&s), 14 * DAY + MIN);
+	assert_int_equal(s.gp_due, 14 * DAY + 90 * MIN);
+	assert_int_equal(s.poll_due, 14 * DAY + 10 * MIN);
+}
+
+static void test_ends_nobody_waits_for(void **state)
+{
+	struct sched s = fresh(), before;
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	schedule_step(&s, EV_DONE, 1, 0);
+	before = s;
+	assert_int_equal(schedule_step(&s, EV_DONE, 50, 0), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_FAILED, 51, 0), ACT_NONE);
+	assert_memory_equal(&s, &before, sizeof(s));
+	schedule_step(&s, EV_ASKED, 60, 0);
+	assert_int_equal(schedule_step(&s, EV_START, 61, 0), ACT_NONE);
+	assert_int_equal(s.why, WHY_ASKED);
+}
+
+/* Whatever happens in whatever order: a refresh is only started when none is
+ * running, and when none is running there is a deadline, in the future after a
+ * step that had the chance to act on it; and it comes within the interval. */
+static void test_any_order(void **state)
+{
+	(void)state;
+	srandom(20261122);
+	for (int run = 0; run < 300; run++) {
+		struct sched s = { .interval = (uint32_t)(random() % 8000), .offset = (uint32_t)(random() % 2000) };
+		int64_t now = random() % 1000, idle_since = now;
+		int starts = 0;
+
+		schedule_step(&s, EV_START, now, 0);
+		for (int i = 0; i < 400; i++) {
+			static const enum sched_event events[] = { EV_TIMER, EV_ASKED, EV_NETWORK, EV_DONE, EV_FAILED, EV_TIMER };
+			enum sched_event ev = events[random() % 6];
+			bool was = s.running, ends = ev == EV_DONE || ev == EV_FAILED;
+			enum sched_action act;
+
+			now += random() % 3 ? random() % 5 : random() % 4000;
+			if (!was && random() % 2)
+				now = schedule_due(&s) > now ? schedule_due(&s) : now;
+			if (ev == EV_DONE)
+				s.polling = random() % 3 ? (uint32_t)(random() % 5000) : 0;
+			act = schedule_step(&s, ev, now, (uint32_t)random());
+			assert_true(act == ACT_NONE || !was || ends);
+			assert_true(act == ACT_NONE || s.running);
+			starts += act == ACT_REFRESH;
+			if (s.running) {
+				assert_int_equal(schedule_due(&s), INT64_MAX);
+				idle_since = now;
+				continue;
+			}
+			assert_true(schedule_due(&s) < INT64_MAX);
+			assert_true(schedule_due(&s) <= idle_since + 8000 + 2000 + 4000 * 400);
+			if (ev == EV_TIMER)
+				assert_true(schedule_due(&s) > now);
+			assert_true(s.gp_due - now <= (int64_t)s.interval + s.offset + 1);
+		}
+		assert_true(starts > 0);
+	}
+}
+
+/* A timer that is served at once never makes the loop spin: in a simulated day
+ * of failures there are no more refreshes than the timers allow. */
+static void test_no_busy_loop(void **state)
+{
+	struct sched s = { .interval = 0, .offset = 0, .polling = 1 };
+	int64_t now = 0;
+	int n = 0;
+
+	(void)state;
+	schedule_step(&s, EV_START, now, 0);
+	schedule_step(&s, EV_DONE, now, 0);
+	while (now < 1000) {
+		assert_true(schedule_due(&s) > now);
+		now = schedule_due(&s);
+		assert_int_equal(schedule_step(&s, EV_TIMER, now, 0), ACT_REFRESH);
+		schedule_step(&s, n % 2 ? EV_DONE : EV_FAILED, now, 0);
+		n++;
+	}
+	assert_true(n <= 1001);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	assert_string_equal(sched_why_name(WHY_START), "start");
+	assert_string_equal(sched_why_name(WHY_GROUP_POLICY), "group-policy");
+	assert_string_equal(sched_why_name(WHY_POLLING), "polling");
+	assert_string_equal(sched_why_name(WHY_RETRY), "retry");
+	assert_string_equal(sched_why_name(WHY_ASKED), "asked");
+	assert_string_equal(sched_why_name(WHY_NETWORK), "network");
+	assert_string_equal(sched_why_name((enum sched_why)99), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_start),
+		cmocka_unit_test(test_jitter),
+		cmocka_unit_test(test_ladder),
+		cmocka_unit_test(test_asked_between_retries),
+		cmocka_unit_test(test_network_without_failure),
+		cmocka_unit_test(test_network_after_failure),
+		cmocka_unit_test(test_network_while_running),
+		cmocka_unit_test(test_asked_while_running),
+		cmocka_unit_test(test_polling_apart),
+		cmocka_unit_test(test_polling_changes),
+		cmocka_unit_test(test_both_due),
+		cmocka_unit_test(test_group_policy_during_retries),
+		cmocka_unit_test(test_suspend),
+		cmocka_unit_test(test_ends_nobody_waits_for),
+		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_no_busy_loop),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
