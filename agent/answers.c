@@ -1,5 +1,5 @@
 /* What the daemon answers on its control socket.  The interface is described in
- * ctl.c (org.varlink.service.GetInterfaceDescription) and DESIGN. */
+ * ctl_call.c (org.varlink.service.GetInterfaceDescription) and DESIGN. */
 #include "agent/daemon.h"
 
 #include <stdlib.h>
@@ -290,5 +290,5 @@ void daemon_answer(struct ctl_call *call, const char *method, json_t *parameters
 	else if (!strcmp(method, "org.ipsecpol.Stop"))
 		call_stop(call, d);
 	else
-		ctl_error(call, "org.varlink.service.MethodNotFound", "no method '%s'", method);
+		ctl_method_unknown(call, method);
 }

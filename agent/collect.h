@@ -20,10 +20,12 @@ struct collected {
 	struct ipsec_policy	*policy;	/* NULL unless GP_ASSIGNED and it could be assembled */
 	struct err		 policy_err;	/* why not: code ERR_NONE when there is nothing to say */
 	char			*hints;		/* gp_hints() of the snapshot, a DN a line; malloc'd by collect() */
-	char			*dcs;		/* addresses of all domain controllers that discovery found, one a line; malloc'd, or NULL */
+	char			*dcs;		/* addresses of all domain controllers that discovery found, one a line; malloc'd, or NULL.
+					 * For display only: the lifeline opens to the one that authenticated */
 };
 
-/* -1: no complete evaluation (offline, denied): nothing may be changed.
+/* -1: no complete evaluation (offline, denied): nothing may be changed; *ret is as it
+ * was, or empty.
  * 0 with rsop->assignment, and policy or policy_err.  A server that fails in
  * the middle is left and the next one asked from the beginning.
  * When the policy's objects contradict each other (an editor is at work) they are
@@ -35,7 +37,8 @@ void collected_free(struct collected *c);
  * pipe and `ipsecpol apply` hands to refresh_apply().  (agent/collect_parts.c) */
 int collected_parts(struct gen_part **ret, size_t *ret_n, const struct collected *c, struct arena *a, struct err *err);
 
-/* Fills self's addresses from the kernel (getifaddrs), in the arena. */
+/* Sets who->addresses from the kernel, in `a`: of interfaces that are up, without
+ * loopback and link-local. */
 int subject_addresses(struct gp_subject *who, struct arena *a, struct err *err);
 
 #endif

@@ -16,6 +16,7 @@
 #include "agent/conf_keys.h"
 #include "schema/arena.h"
 #include "schema/err.h"
+#include "store/file.h"
 
 #define CONF_MAX_BYTES	65536
 #define NETBIOS_MAX	15	/* a longer host name joins a domain cut to this */
@@ -307,13 +308,11 @@ out:
 }
 
 /* Whoever may write these files decides what this host enforces. */
-static int mode_check(const char *path, const struct stat *st, struct err *err)
+static int regular_check(const char *path, const struct stat *st, struct err *err)
 {
 	if (!S_ISREG(st->st_mode))
 		return err_set(err, ERR_DENIED, "'%s' is not a regular file", path);
-	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		return err_set(err, ERR_DENIED, "'%s' is writable for others than its owner (mode %04o)", path, (unsigned)st->st_mode & 07777);
-	return 0;
+	return file_mode_check(path, st, err);
 }
 
 static int file_load(int fd, const char *file, char **ret, size_t *ret_len, struct err *err)
@@ -325,7 +324,7 @@ static int file_load(int fd, const char *file, char **ret, size_t *ret_len, stru
 
 	if (fstat(fd, &st) < 0)
 		return err_set(err, ERR_SYSTEM, "cannot read '%s': %s", file, strerror(errno));
-	if (mode_check(file, &st, err) < 0)
+	if (regular_check(file, &st, err) < 0)
 		return -1;
 	text = malloc(CONF_MAX_BYTES + 1);
 	if (!text)
@@ -349,7 +348,7 @@ static int password_check(const struct conf *c, struct err *err)
 
 	if (!c->bind_password_file || stat(c->bind_password_file, &st) < 0)
 		return 0;
-	return mode_check(c->bind_password_file, &st, err);
+	return regular_check(c->bind_password_file, &st, err);
 }
 
 int conf_read(struct conf **ret, const char *file, struct err *err)

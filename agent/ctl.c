@@ -1,90 +1,21 @@
-#include "agent/ctl.h"
+#include "agent/ctl_peer.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-event.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent/ctl_socket.h"
 #include "schema/err.h"
 
-#define SERVICE		"org.varlink.service"
 #define USEC		UINT64_C(1000000)
 
-static const char service_text[] =
-	"interface org.varlink.service\n\n"
-	"method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: []string)\n"
-	"method GetInterfaceDescription(interface: string) -> (description: string)\n\n"
-	"error InterfaceNotFound (interface: string)\n"
-	"error MethodNotFound (method: string)\n"
-	"error InvalidParameter (parameter: string)\n";
-
-static const char interface_text[] =
-	"# The IPsec policy agent of this host\n"
-	"interface " CTL_INTERFACE "\n\n"
-	"# The answer is that of `ipsecpol status --json`\n"
-	"method Status() -> (\n"
-	"  mode: string, reason: string, source: string, enforced: object, refresh: object,\n"
-	"  next_refresh_seconds: ?int, exemptions: object, failures: int, table_restored: int,\n"
-	"  facts: object, computer: string, directory: string, version: string\n"
-	")\n\n"
-	"# Refresh now; answers with the status when it is done\n"
-	"method Refresh() -> (\n"
-	"  mode: string, reason: string, source: string, enforced: object, refresh: object,\n"
-	"  next_refresh_seconds: ?int, exemptions: object, failures: int, table_restored: int,\n"
-	"  facts: object, computer: string, directory: string, version: string\n"
-	")\n\n"
-	"# A stage as text: snapshot, rsop, policy, ruleset, facts\n"
-	"method Show(what: string) -> (text: string, json: ?object)\n\n"
-	"# Permit mode: take the table away and end\n"
-	"method Stop() -> ()\n\n"
-	"error Failed (message: string)\n"
-	"error PermissionDenied (message: string)\n"
-	"error Busy (message: string)\n";
-
-struct peer {
-	struct ctl		*ctl;
-	struct peer		*next, **link;
-	sd_event_source		*io, *work, *timer;
-	int			 fd;
-	uid_t			 uid;
-	char			*in;		/* what came and was not looked at yet */
-	size_t			 n_in, in_size;
-	char			*out;		/* the answer that is being taken */
-	size_t			 n_out, sent;
-	struct ctl_call		*call;		/* not answered yet */
-	bool			 eof;		/* sends no more */
-	bool			 last;		/* close when the answer is taken */
-};
-
-struct ctl {
-	sd_event		*ev;
-	sd_event_source		*io, *rest;
-	int			 fd;
-	char			*path;
-	dev_t			 dev;		/* of the socket file, to remove only our own */
-	ino_t			 ino;
-	ctl_handler		*handler;
-	void			*cookie;
-	struct peer		*peers;
-	size_t			 n_peers;
-};
-
-struct ctl_call {
-	struct peer		*peer;		/* NULL: hung up */
-	bool			 oneway;	/* wants no answer */
-};
-
-static void peer_free(struct peer *p)
+void peer_free(struct peer *p)
 {
 	if (!p)
 		return;
@@ -163,7 +94,7 @@ static bool peer_send(struct peer *p)
 	return true;
 }
 
-static void peer_answer(struct peer *p, json_t *answer)
+void peer_answer(struct peer *p, json_t *answer)
 {
 	char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
 
@@ -179,151 +110,17 @@ static void peer_answer(struct peer *p, json_t *answer)
 		peer_arm(p);
 }
 
-/* Messages quote the directory, where not everything is UTF-8. */
-static json_t *text_json(char *text)
+void peer_next(struct peer *p)
 {
-	json_t *j = json_string(text);
-
-	if (j)
-		return j;
-	for (char *p = text; *p; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	return json_string(text);
+	if (peer_arm(p))
+		peer_timer(p, CTL_IDLE_SECONDS);
 }
 
-static json_t *error_json(const char *error, const char *key, char *text)
+void peer_wait(struct peer *p, struct ctl_call *call)
 {
-	char name[128];
-
-	snprintf(name, sizeof(name), "%s%s", strchr(error, '.') ? "" : CTL_INTERFACE ".", error);
-	return json_pack("{s:s, s:{s:o}}", "error", name, "parameters", key, text_json(text));
-}
-
-static void call_answer(struct ctl_call *call, json_t *answer)
-{
-	struct peer *p = call->peer;
-
-	if (p) {
-		p->call = NULL;
-		if (!call->oneway)
-			peer_answer(p, answer);
-		else if (peer_arm(p))
-			peer_timer(p, CTL_IDLE_SECONDS);
-	}
-	json_decref(answer);
-	free(call);
-}
-
-void ctl_reply(struct ctl_call *call, json_t *parameters)
-{
-	if (!parameters) {
-		ctl_error(call, "Failed", "out of memory");
-		return;
-	}
-	call_answer(call, json_pack("{s:o}", "parameters", parameters));
-}
-
-void ctl_error(struct ctl_call *call, const char *error, const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	call_answer(call, error_json(error, "message", text));
-}
-
-/* ---- one call ---------------------------------------------------------------- */
-
-static void service_error(struct ctl_call *call, const char *error, const char *key, const char *value)
-{
-	char text[256];
-
-	snprintf(text, sizeof(text), "%s", value);
-	call_answer(call, error_json(error, key, text));
-}
-
-static void service_call(struct ctl_call *call, const char *method, json_t *parameters)
-{
-	const char *name;
-
-	if (!strcmp(method, SERVICE ".GetInfo")) {
-		ctl_reply(call, json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "ipsecpol", "product", "ipsecpol",
-		    "version", PACKAGE_VERSION, "url", "", "interfaces", SERVICE, CTL_INTERFACE));
-		return;
-	}
-	if (strcmp(method, SERVICE ".GetInterfaceDescription")) {
-		service_error(call, SERVICE ".MethodNotFound", "method", method);
-		return;
-	}
-	name = json_string_value(json_object_get(parameters, "interface"));
-	if (!name)
-		service_error(call, SERVICE ".InvalidParameter", "parameter", "interface");
-	else if (!strcmp(name, SERVICE))
-		ctl_reply(call, json_pack("{s:s}", "description", service_text));
-	else if (!strcmp(name, CTL_INTERFACE))
-		ctl_reply(call, json_pack("{s:s}", "description", interface_text));
-	else
-		service_error(call, SERVICE ".InterfaceNotFound", "interface", name);
-}
-
-/* The interface is what stands before the last dot. */
-static bool method_of(const char *method, const char *interface)
-{
-	const char *dot = strrchr(method, '.');
-	size_t n = strlen(interface);
-
-	return dot && (size_t)(dot - method) == n && !memcmp(method, interface, n);
-}
-
-/* A peer that does not speak the protocol is told so and dropped. */
-static void peer_refuse(struct peer *p, const char *why)
-{
-	char text[160];
-	json_t *answer;
-
-	snprintf(text, sizeof(text), "not a call: %s", why);
-	answer = error_json("Failed", "message", text);
-	p->last = true;
-	p->n_in = 0;
-	peer_answer(p, answer);
-	json_decref(answer);
-}
-
-static void call_run(struct peer *p, json_t *message)
-{
-	const char *method = json_string_value(json_object_get(message, "method"));
-	json_t *parameters = json_object_get(message, "parameters"), *empty = NULL;
-	struct ctl *c = p->ctl;
-	struct ctl_call *call;
-
-	if (!method || strlen(method) > 200 || (parameters && !json_is_object(parameters))) {
-		peer_refuse(p, method ? "its parameters are not an object" : "it names no method");
-		return;
-	}
-	if (!parameters)
-		parameters = empty = json_object();
-	call = calloc(1, sizeof(*call));
-	if (!call || !parameters) {
-		free(call);
-		peer_free(p);
-		return;
-	}
-	call->peer = p;
-	call->oneway = json_is_true(json_object_get(message, "oneway"));
 	p->call = call;
 	sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
 	peer_arm(p);
-	if (method_of(method, SERVICE))
-		service_call(call, method, parameters);
-	else if (method_of(method, CTL_INTERFACE))
-		c->handler(call, method, parameters, p->uid, c->cookie);
-	else
-		service_error(call, SERVICE ".InterfaceNotFound", "interface", method);
-	/* Neither peer nor call nor ctl need to be there any more. */
-	json_decref(empty);
 }
 
 static int on_work(sd_event_source *s, void *userdata)
@@ -418,15 +215,6 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static size_t peers_of(const struct ctl *c, uid_t uid)
-{
-	size_t n = 0;
-
-	for (const struct peer *p = c->peers; p; p = p->next)
-		n += p->uid == uid;
-	return n;
-}
-
 static struct peer *peer_new(struct ctl *c, int fd, uid_t uid)
 {
 	struct peer *p = calloc(1, sizeof(*p));
@@ -453,6 +241,42 @@ static struct peer *peer_new(struct ctl *c, int fd, uid_t uid)
 	c->peers = p;
 	c->n_peers++;
 	return p;
+}
+
+/* Those who may stop the daemon. */
+static bool uid_is_ours(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
+/* The oldest peer whose place others may have: it has no call under way. */
+static struct peer *peer_spare(const struct ctl *c)
+{
+	struct peer *oldest = NULL;
+
+	/* New ones come to the front. */
+	for (struct peer *p = c->peers; p; p = p->next)
+		if (!uid_is_ours(p->uid) && !p->call)
+			oldest = p;
+	return oldest;
+}
+
+/* Is there a place for this user?  Whatever other users do, root can tell the daemon
+ * to stop: some places are not for them, and those they have they give up for root. */
+static bool place_make(struct ctl *c, uid_t uid)
+{
+	size_t same = 0, others = 0;
+
+	if (uid_is_ours(uid)) {
+		if (c->n_peers >= CTL_MAX_PEERS)
+			peer_free(peer_spare(c));
+		return c->n_peers < CTL_MAX_PEERS;
+	}
+	for (const struct peer *p = c->peers; p; p = p->next) {
+		same += p->uid == uid;
+		others += !uid_is_ours(p->uid);
+	}
+	return same < CTL_MAX_PEERS_USER && others < CTL_MAX_PEERS_OTHERS && c->n_peers < CTL_MAX_PEERS;
 }
 
 /* The answer to a call that is never read. */
@@ -499,11 +323,10 @@ static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdat
 		close(peer);
 		return 0;
 	}
-	if (c->n_peers >= CTL_MAX_PEERS ||
-	    (cred.uid != 0 && cred.uid != geteuid() && peers_of(c, cred.uid) >= CTL_MAX_PEERS_USER))
-		turn_away(peer);
-	else
+	if (place_make(c, cred.uid))
 		peer_new(c, peer, cred.uid);
+	else
+		turn_away(peer);
 	return 0;
 }
 

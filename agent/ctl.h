@@ -7,7 +7,8 @@
  * The socket is open to every local user (mode 0666): who may do what is the
  * handler's business.  A peer has one call under way and one answer buffered,
  * what it sends meanwhile stays in the kernel; one that is idle, or does not take
- * its answer, is dropped after a while.  org.varlink.service is answered here. */
+ * its answer, is dropped after a while, and at once when root finds no place else.
+ * org.varlink.service is answered here. */
 #ifndef AGENT_CTL_H
 #define AGENT_CTL_H
 
@@ -21,7 +22,8 @@ struct sd_event;
 
 #define CTL_MAX_REQUEST	65536	/* bytes; a longer one is refused */
 #define CTL_MAX_PEERS	64
-#define CTL_MAX_PEERS_USER 16	/* of one user other than root and the daemon's own */
+#define CTL_MAX_PEERS_OTHERS 48	/* of all users but root and the daemon's own */
+#define CTL_MAX_PEERS_USER 16	/* of one of them */
 #define CTL_IDLE_SECONDS 30	/* to send a whole call, and between calls */
 #define CTL_TAKE_SECONDS 60	/* to take a whole answer */
 #define CTL_MAX_REPLY	(512u << 20)	/* bytes; the client accepts no more */
@@ -29,7 +31,7 @@ struct sd_event;
 struct ctl;		/* the listening socket and its peers */
 struct ctl_call;	/* one call that waits for its answer */
 
-/* Called for each well-formed call; must answer it now or later, once.  A call
+/* Called for each well-formed call of CTL_INTERFACE; must answer it now or later, once.  A call
  * whose peer hung up stays valid until answered.  method is the full name,
  * "org.ipsecpol.Status"; parameters is an object, never NULL, borrowed for the
  * time of this function (json_incref to keep it).  ctl_close may be called. */
@@ -45,9 +47,11 @@ void ctl_reply(struct ctl_call *call, json_t *parameters);	/* steals parameters;
 /* error: "Failed", "PermissionDenied"... of our interface, or a full name with dots. */
 void ctl_error(struct ctl_call *call, const char *error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+void ctl_method_unknown(struct ctl_call *call, const char *method);	/* org.varlink.service.MethodNotFound */
 
 /* The client's side: one call, blocking, up to timeout seconds (0: no limit).
- * method: full name, or without dots one of ours.  Steals parameters (NULL: none).
+ * method: full name, or without dots one of ours.  Steals parameters (NULL: none);
+ * json_decref(*ret) when done.
  * -1: ERR_OFFLINE when no daemon listens, or hangs up or does not answer in time,
  * ERR_DENIED for PermissionDenied and sockets out of reach, ERR_BUSY, ERR_UNSUPPORTED for
  * a method the daemon does not know, ERR_SYSTEM for whatever else it answered. */

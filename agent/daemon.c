@@ -21,8 +21,6 @@
 #include "agent/hostfacts.h"
 #include "agent/log.h"
 #include "agent/worker.h"
-#include "nft/render.h"
-#include "nft/ruleset.h"
 #include "schema/arena.h"
 #include "schema/facts.h"
 #include "schema/utf.h"
@@ -62,11 +60,6 @@ const char *daemon_source_name(enum daemon_source s)
 	return names[s];
 }
 
-static void context_of(struct refresh_context *c, struct daemon *d)
-{
-	*c = (struct refresh_context){ .conf = d->conf, .store = d->store, .nl = d->nl, .found = d->found, .held = &d->held };
-}
-
 static void tell_status(const struct daemon *d)
 {
 	if (d->mode == MODE_SECURE)
@@ -76,161 +69,6 @@ static void tell_status(const struct daemon *d)
 		sd_notifyf(0, "STATUS=block: %s", d->block_why);
 	else
 		sd_notify(0, "STATUS=permit: no policy is assigned");
-}
-
-/* ---- block mode ---- */
-
-static int enforce_block(struct daemon *d, struct err *err)
-{
-	struct render_options o = { .ipsecexempt = d->conf->ipsecexempt, .lifeline = d->conf->lifeline };
-	struct apply_report rep;
-	struct ruleset *want = NULL;
-	int rc = -1;
-
-	if (block_render(&want, d->block_why, d->found, &o, err) == 0)
-		rc = nlsock_apply(d->nl, want, &rep, NULL, err);
-	ruleset_free(want);
-	return rc;
-}
-
-/* A policy should be enforced and cannot be, and nothing of it is in the kernel. */
-static void enter_block(struct daemon *d, const char *why)
-{
-	struct err err = { 0 };
-
-	snprintf(d->block_why, sizeof(d->block_why), "%.255s", why);
-	d->mode = MODE_BLOCK;
-	d->source = SOURCE_NONE;
-	if (enforce_block(d, &err) < 0)
-		log_event(LOG_ALERT, "block-failed", NULL, "block mode could not be entered, the host may be OPEN: %s", err.msg);
-	else
-		log_event(LOG_CRIT, "block-mode", NULL, "everything is blocked: %s", why);
-}
-
-/* ---- what is enforced ---- */
-
-static void enforced(struct daemon *d, const struct refresh_report *r, enum daemon_source source)
-{
-	d->current = *r;
-	if (r->outcome == REFRESH_NONE) {
-		d->mode = MODE_PERMIT;
-		d->source = SOURCE_NONE;
-	} else {
-		d->mode = MODE_SECURE;
-		d->source = source;
-	}
-	d->sched.polling = r->polling_seconds;
-}
-
-static void log_policy(int priority, const char *event, const struct refresh_report *r, const char *text)
-{
-	char gen[24];
-	const char *const fields[] = { "POLICY", r->policy, "GPO", r->gpo, "GENERATION", gen, NULL };
-
-	snprintf(gen, sizeof(gen), "%llu", (unsigned long long)r->generation);
-	log_event(priority, event, fields, "%s: policy %s by GPO %s, generation %s, %zu changes in the kernel", text,
-	    r->policy, r->gpo, gen, r->kernel.n_changes);
-}
-
-static bool table_exists(struct daemon *d)
-{
-	struct ruleset *have = NULL;
-	struct err err;
-	bool there = nlsock_fetch(d->nl, &have, &err) == 0 && have;
-
-	ruleset_free(have);
-	return there;
-}
-
-/* The store, or a new one in the place of one that is damaged: the damaged file is kept
- * beside it, and the boot image takes its part.  *err says what was wrong. */
-static int replace_store(struct daemon *d, struct err *err)
-{
-	struct err why = *err;
-
-	log_event(LOG_CRIT, "store-damaged", NULL, "%s; it is set aside, the boot image takes its part", err->msg);
-	store_close(d->store);
-	d->store = NULL;
-	if (store_set_aside(d->conf->state_dir, err) < 0)
-		return -1;
-	d->store = store_open(d->conf->state_dir, STORE_WRITE, err);
-	if (!d->store)
-		return -1;
-	*err = why;
-	return 0;
-}
-
-static int restore(struct daemon *d, struct refresh_report *r, struct err *err)
-{
-	struct refresh_context c;
-
-	if (d->store) {
-		context_of(&c, d);
-		if (refresh_restore(r, &c, err) == 0)
-			return 0;
-		if (err->code != ERR_DAMAGED)
-			return -1;
-	}
-	if (replace_store(d, err) < 0)
-		return -1;
-	context_of(&c, d);
-	return refresh_restore_image(r, &c, err);
-}
-
-/* Once, at start: the cached generation, before anything is asked of the network.
- * *err: why the store could not be opened, if it could not. */
-static void start_from_cache(struct daemon *d, struct err *err)
-{
-	struct refresh_report r;
-
-	if (restore(d, &r, err) < 0) {
-		if (table_exists(d)) {
-			log_event(LOG_CRIT, "cache-failed", NULL, "the cached policy cannot be applied, the rules in the kernel stay: %s", err->msg);
-			d->mode = MODE_SECURE;
-			d->source = SOURCE_CACHE;
-		} else {
-			enter_block(d, err->msg);
-		}
-		d->trouble = *err;
-		return;
-	}
-	if (r.n_damaged)
-		log_event(LOG_ERR, "store-damaged", NULL, "%zu newer generations of the cache are damaged, generation %llu is used",
-		    r.n_damaged, (unsigned long long)r.generation);
-	enforced(d, &r, SOURCE_CACHE);
-	if (r.outcome != REFRESH_NONE)
-		log_policy(LOG_NOTICE, "cache-enforced", &r, "cached policy enforced");
-	else
-		log_event(LOG_INFO, "cache-empty", NULL, "no policy is cached");
-}
-
-/* The same policy again: facts changed, or somebody removed our table. */
-static void enforce_again(struct daemon *d, const char *event, const char *text)
-{
-	struct refresh_report r = d->current;
-	struct refresh_context c;
-	struct err err = { 0 };
-
-	if (d->mode == MODE_PERMIT)
-		return;
-	if (d->mode == MODE_BLOCK) {
-		if (enforce_block(d, &err) < 0)
-			log_event(LOG_ALERT, "block-failed", NULL, "block mode could not be renewed: %s", err.msg);
-		return;
-	}
-	context_of(&c, d);
-	if (refresh_again(&r, &c, &err) < 0) {
-		log_event(LOG_CRIT, "kernel-refused", NULL, "%s, but the policy cannot be applied: %s", text, err.msg);
-		/* Nothing in the kernel, and nothing to put there: never open by accident. */
-		if (!table_exists(d))
-			enter_block(d, err.msg);
-		return;
-	}
-	if (r.kernel.n_changes == 0)
-		return;
-	enforced(d, &r, d->source);
-	d->n_restored += !strcmp(event, "table-restored");
-	log_policy(LOG_WARNING, event, &r, text);
 }
 
 /* ---- timers ---- */
@@ -322,10 +160,10 @@ static void finish(struct daemon *d, const struct refresh_report *r)
 	if (r->outcome == REFRESH_NONE && d->mode != MODE_PERMIT)
 		log_event(LOG_NOTICE, "policy-none", NULL, "no policy is assigned any more: nothing is filtered");
 	if (r->outcome == REFRESH_APPLIED)
-		log_policy(LOG_NOTICE, "policy-applied", r, "policy applied");
+		daemon_log_policy(LOG_NOTICE, "policy-applied", r, "policy applied");
 	if (was_lost)
 		log_event(LOG_NOTICE, "directory-back", NULL, "the directory answers again (%s)", d->server);
-	enforced(d, r, SOURCE_DOMAIN);
+	daemon_enforced(d, r, SOURCE_DOMAIN);
 	set_condition(d, r->uncached.code != ERR_NONE ? COND_UNCACHED : COND_OK, r->uncached.code != ERR_NONE ? &r->uncached : NULL);
 }
 
@@ -348,7 +186,7 @@ static void on_worker_done(struct worker_result *result, const struct err *why, 
 		server = worker_part(result, "server");
 		snprintf(d->server, sizeof(d->server), "%.200s", server ? server->text : "");
 		utf8_clean(d->server, "");
-		context_of(&c, d);
+		daemon_context(&c, d);
 		if (refresh_apply(&r, &c, result->parts, result->n_parts, &err) < 0) {
 			set_condition(d, COND_KERNEL, &err);
 		} else {
@@ -379,7 +217,7 @@ static void update_facts(struct daemon *d)
 	}
 	facts_free(d->found);
 	d->found = found;
-	enforce_again(d, "facts-changed", "addresses of servers or gateways changed");
+	daemon_enforce_again(d, "facts-changed", "addresses of servers or gateways changed");
 }
 
 static void start_refresh(struct daemon *d)
@@ -451,7 +289,7 @@ static int on_resolv_conf(sd_event_source *s, const struct inotify_event *ev, vo
 static int on_again_timer(sd_event_source *s, uint64_t usec, void *cookie)
 {
 	(void)s, (void)usec;
-	enforce_again(cookie, "table-restored", "somebody changed our table, it was put back");
+	daemon_enforce_again(cookie, "table-restored", "somebody changed our table, it was put back");
 	return 0;
 }
 
@@ -582,7 +420,7 @@ static int daemon_start(struct daemon *d, struct err *err)
 	if (!d->nl)
 		return -1;
 	update_facts(d);
-	start_from_cache(d, err);
+	daemon_start_from_cache(d, err);
 	if (!d->store)
 		return -1;
 	if (sd_event_default(&d->ev) < 0)

@@ -1,5 +1,5 @@
-/* agent/daemon.h - the state of ipsecpold, between daemon.c (what happens) and
- * answers.c (what is said about it). */
+/* agent/daemon.h - the state of ipsecpold, between daemon.c (what happens), enforce.c (what
+ * is enforced) and answers.c (what is said about it). */
 #ifndef AGENT_DAEMON_H
 #define AGENT_DAEMON_H
 
@@ -64,6 +64,16 @@ const char *daemon_source_name(enum daemon_source s);	/* "none" "domain" "cache"
 /* answers.c */
 ctl_handler daemon_answer;
 void daemon_answer_waiting(struct daemon *d);	/* after a refresh */
+
+/* enforce.c */
+void daemon_context(struct refresh_context *c, struct daemon *d);
+void daemon_enforced(struct daemon *d, const struct refresh_report *r, enum daemon_source source);
+void daemon_log_policy(int priority, const char *event, const struct refresh_report *r, const char *text);
+/* Once, at start, before anything is asked of the network.  *err: why the store could
+ * not be opened, if d->store is NULL. */
+void daemon_start_from_cache(struct daemon *d, struct err *err);
+/* The same policy again: facts changed, or somebody removed our table. */
+void daemon_enforce_again(struct daemon *d, const char *event, const char *text);
 
 /* daemon.c, for answers.c */
 void daemon_ask_refresh(struct daemon *d);

@@ -39,7 +39,7 @@ struct directory {
 struct directory *dir_ldap_open(const struct directory_conf *c, const char *uri, struct err *err);
 struct directory *dir_ldif_open(const char *file, struct err *err);
 
-/* ---- LDAP, in parts: dir_ldap.c searches, dir_bind.c connects, dir_io.c gives up in time ---- */
+/* ---- LDAP, in parts: dir_ldap.c searches, dir_bind.c connects, dir_io.c waits and gives up in time ---- */
 struct dir_io {
 	struct ldap_conncb	 cb;
 	unsigned		 seconds;	/* for connecting */

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/ident.h"
 
@@ -311,17 +312,12 @@ int filter_parse(struct dir_filter **ret, struct arena *a, const char *text, str
 
 /* ---- matching ---- */
 
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
-}
-
 static bool equal_text(const struct dir_value *x, const char *y, size_t len)
 {
 	if (x->len != len)
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (lower(x->p[i]) != lower((uint8_t)y[i]))
+		if (ascii_lower(x->p[i]) != ascii_lower((uint8_t)y[i]))
 			return false;
 	return true;
 }
@@ -380,7 +376,7 @@ static const uint8_t *folded(const struct dir_filter *f, const struct dir_value 
 		return v->p;
 	p = arena_memdup(scratch, v->p, v->len);
 	for (size_t i = 0; p && i < v->len; i++)
-		p[i] = lower(p[i]);
+		p[i] = ascii_lower(p[i]);
 	return p;
 }
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "agent/memfd.h"
 #include "schema/arena.h"
 #include "schema/err.h"
 
@@ -93,33 +93,22 @@ static int filter_records(uint8_t *out, size_t *ret_len, struct bytes *ret_realm
 	return 0;
 }
 
-static int write_memfd(const uint8_t *p, size_t len, struct err *err)
-{
-	int fd = memfd_create("ipsecpol-keytab", MFD_CLOEXEC);
-
-	if (fd < 0 || write(fd, "\x05\x02", 2) != 2 || write(fd, p, len) != (ssize_t)len) {
-		err_set(err, ERR_SYSTEM, "memfd: %s", strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 int dir_memfd_copy(int fd, struct err *err)
 {
-	int copy = memfd_create("ipsecpol-key", MFD_CLOEXEC);
 	uint8_t *text = malloc(MAX_KEYTAB);
-	ssize_t n = text ? pread(fd, text, MAX_KEYTAB, 0) : -1;
+	ssize_t n;
+	int copy = -1;
 
-	if (copy < 0 || n < 0 || n == MAX_KEYTAB || write(copy, text, (size_t)n) != n) {
-		err_set(err, ERR_SYSTEM, "memfd: %s", n == MAX_KEYTAB ? "too large" : strerror(errno));
-		if (copy >= 0)
-			close(copy);
-		copy = -1;
-	}
-	if (text)
-		explicit_bzero(text, MAX_KEYTAB);
+	if (!text)
+		return err_nomem(err);
+	n = pread(fd, text, MAX_KEYTAB, 0);
+	if (n < 0)
+		err_set(err, ERR_SYSTEM, "%s", strerror(errno));
+	else if (n == MAX_KEYTAB)
+		err_set(err, ERR_LIMIT, "larger than %u bytes", MAX_KEYTAB);
+	else
+		copy = memfd_of("ipsecpol-key", text, (size_t)n, err);
+	explicit_bzero(text, MAX_KEYTAB);
 	free(text);
 	return copy;
 }
@@ -140,13 +129,14 @@ int dir_keytab(int *ret_fd, char **ret_principal, struct arena *a, int fd, const
 	if (n == MAX_KEYTAB) {
 		err_set(err, ERR_LIMIT, "larger than %u bytes", MAX_KEYTAB);
 	} else if (n < 2 || text[0] != 5 || text[1] != 2 ||
-	    filter_records(out, &len, &realm, (struct bytes){ text + 2, (size_t)n - 2 }, account) < 0) {
+	    filter_records(out + 2, &len, &realm, (struct bytes){ text + 2, (size_t)n - 2 }, account) < 0) {
 		err_set(err, ERR_FORMAT, "not a keytab of version 5.2");
 	} else if (len == 0) {
 		err_set(err, ERR_ABSENT, "no key of '%s' in it", account);
 	} else {
 		*ret_principal = arena_printf(a, "%s@%.*s", account, (int)realm.len, (const char *)realm.p);
-		*ret_fd = *ret_principal ? write_memfd(out, len, err) : err_nomem(err);
+		memcpy(out, text, 2);
+		*ret_fd = *ret_principal ? memfd_of("ipsecpol-keytab", out, len + 2, err) : err_nomem(err);
 		rc = *ret_fd < 0 ? -1 : 0;
 	}
 	explicit_bzero(text, (size_t)n);

@@ -2,14 +2,12 @@
  * answer complete.  Nothing here waits without a limit. */
 #include "agent/dir_backend.h"
 
-#include <errno.h>
 #include <ldap.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/conf.h"
@@ -46,63 +44,6 @@ struct reading {
 	size_t			 bytes;
 	double			 when;		/* the end of our patience, dir_now() */
 };
-
-double dir_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-int dir_ldap_error(LDAP *ld, int rc, const char *doing, struct err *err)
-{
-	enum err_code code = ERR_OFFLINE;
-	char *diag = NULL;
-
-	switch (rc) {
-	case LDAP_STRONG_AUTH_REQUIRED:
-	case LDAP_CONFIDENTIALITY_REQUIRED:
-	case LDAP_INAPPROPRIATE_AUTH:
-	case LDAP_INVALID_CREDENTIALS:
-	case LDAP_INSUFFICIENT_ACCESS:
-		code = ERR_DENIED;
-		break;
-	default:
-		break;
-	}
-	ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diag);
-	if (diag && *diag)
-		err_set(err, code, "%s: %s (%s)", doing, ldap_err2string(rc), diag);
-	else
-		err_set(err, code, "%s: %s", doing, ldap_err2string(rc));
-	ldap_memfree(diag);
-	return -1;
-}
-
-int dir_ldap_wait(LDAP *ld, int id, int all, double when, LDAPMessage **msg, struct err *err)
-{
-	struct timeval tv;
-	double left;
-	int rc;
-
-	dir_io_until(ld, when);
-	left = when - dir_now();
-	if (left < 0)
-		left = 0;
-	tv.tv_sec = (time_t)left;
-	tv.tv_usec = (suseconds_t)((left - (double)tv.tv_sec) * 1e6);
-	*msg = NULL;
-	rc = ldap_result(ld, id, all, &tv, msg);
-	if (rc > 0)
-		return 0;
-	if (rc == 0) {
-		ldap_abandon_ext(ld, id, NULL, NULL);
-		return err_set(err, ERR_OFFLINE, "no answer in time");
-	}
-	ldap_get_option(ld, LDAP_OPT_RESULT_CODE, &rc);
-	return dir_ldap_error(ld, rc, "no answer", err);
-}
 
 /* ---- connecting ---- */
 

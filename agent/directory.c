@@ -1,7 +1,6 @@
 #include "agent/directory.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <ldap.h>
 #include <netdb.h>
 #include <stdio.h>

@@ -14,7 +14,7 @@ struct err;
 
 struct directory_conf {
 	const struct conf	*conf;		/* bind, TLS, timeouts, domain */
-	const char		*uri;
+	const char		*uri;		/* several, separated by blanks: the first that answers; ldif: alone */
 	const char		*site;		/* domain controllers of this site first; NULL: not known */
 	const char		*const *skip;	/* hosts or URIs that failed in this refresh; NULL-terminated or NULL */
 	int			 keytab_fd;	/* -1: conf's path */
@@ -22,7 +22,9 @@ struct directory_conf {
 };
 
 /* Connects and binds.  With discovery: the first server that answers.
- * ERR_OFFLINE: nobody answered (the message lists whom and why); ERR_DENIED: the bind was refused. */
+ * ERR_OFFLINE: nobody answered (the message lists whom and why); ERR_DENIED: the bind was
+ * refused; ERR_FORMAT: a URI, the domain or the LDIF file is malformed; ERR_ABSENT: no such
+ * file, or no domain to discover servers of. */
 struct directory *directory_open(const struct directory_conf *c, struct err *err);
 void directory_close(struct directory *d);	/* NULL: nothing */
 const char *directory_server(const struct directory *d);	/* URI in use */
@@ -30,8 +32,9 @@ const char *directory_address(const struct directory *d);	/* "10.77.0.1", NULL: 
 /* Addresses of all servers that discovery found on its way, one a line; NULL
  * without discovery.  The names are looked up now, once. */
 const char *directory_controllers(struct directory *d);
-/* One search, recorded in s.  Anything but a complete answer, noSuchObject,
- * insufficientAccessRights or a referral is -1 and ERR_OFFLINE. */
+/* One search, recorded in s.  Of a server anything but a complete answer, noSuchObject,
+ * insufficientAccessRights or a referral is -1 and ERR_OFFLINE, whatever it did.  ldif:
+ * the filter's own error when it is malformed or more than a file can answer.  ERR_NOMEM. */
 int directory_search(struct directory *d, const struct dir_query *q, struct dir_snapshot *s, struct err *err);
 
 #endif

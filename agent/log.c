@@ -13,6 +13,7 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "schema/ascii.h"
 #include "schema/utf.h"
 
 #define MESSAGE_MAX	2048
@@ -53,8 +54,7 @@ void log_message_id(const char *event, char out[static LOG_ID_TEXT])
 	sha256_update(&ctx, sizeof(space) - 1, (const uint8_t *)space);
 	sha256_update(&ctx, strlen(event), (const uint8_t *)event);
 	sha256_digest(&ctx, sizeof(digest), digest);
-	for (int i = 0; i < 16; i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	hex_text(out, digest, 16);
 }
 
 static bool name_fits(const char *name)

@@ -20,14 +20,6 @@
 static const char *const causes[] = { "policy", "gpo", "gpo-name", "facts", "hints", "site", "rsop.json" };
 static const char *const kept[] = { "policy", "gpo", "gpo-name", "facts", "hints", "site", "rsop.json", "rsop", "snapshot", "server" };
 
-const struct gen_part *part_find(const struct gen_part *parts, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(parts[i].name, name))
-			return &parts[i];
-	return NULL;
-}
-
 const char *refresh_outcome_name(enum refresh_outcome o)
 {
 	static const char *const names[] = { "applied", "unchanged", "none", "kept" };
@@ -104,7 +96,7 @@ static void render_options(struct render_options *o, const struct conf *c)
 
 static int render_policy(struct ruleset **ret, const struct conf *conf, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, const struct ipsec_policy *p, struct err *err)
 {
-	struct render_source src = { .policy = p, .store = STORE_DOMAIN };
+	struct render_source src = { .policy = p, .store = RENDER_DOMAIN };
 	struct render_options o = { 0 };
 	struct host_facts *facts = NULL;
 	const char *gpo = part_text(parts, n_parts, "gpo");

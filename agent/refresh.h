@@ -82,7 +82,6 @@ int refresh_render(struct ruleset **ret, const struct conf *conf, const struct h
 /* found and the "facts" (DCs) of the parts together. */
 int refresh_facts(struct host_facts **ret, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);
 
-const struct gen_part *part_find(const struct gen_part *parts, size_t n, const char *name);
 const char *refresh_outcome_name(enum refresh_outcome o);	/* "applied" "unchanged" "none" "kept" */
 
 #endif

@@ -35,7 +35,10 @@ struct worker_result {
 	size_t		 n_parts;
 };
 
-const struct gen_part *worker_part(const struct worker_result *r, const char *name);
+static inline const struct gen_part *worker_part(const struct worker_result *r, const char *name)	/* NULL: none */
+{
+	return part_find(r->parts, r->n_parts, name);
+}
 void worker_result_free(struct worker_result *r);
 
 /* Starts the worker with hints (text, a DN a line) and calls done once, from the

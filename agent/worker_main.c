@@ -23,6 +23,7 @@
 #include "agent/conf.h"
 #include "agent/worker.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 
 #define MAX_HINTS_TEXT	(4u << 20)
@@ -259,6 +260,7 @@ static void write_part(FILE *out, const struct gen_part *p, struct sha256_ctx *s
 
 static int write_result(FILE *out, const struct gen_part *parts, size_t n, struct err *err)
 {
+	char hex[2 * SHA256_DIGEST_SIZE + 1];
 	uint8_t digest[SHA256_DIGEST_SIZE];
 	struct sha256_ctx sha;
 
@@ -267,10 +269,8 @@ static int write_result(FILE *out, const struct gen_part *parts, size_t n, struc
 	for (size_t i = 0; i < n; i++)
 		write_part(out, &parts[i], &sha);
 	sha256_digest(&sha, sizeof(digest), digest);
-	fputs("END ", out);
-	for (size_t i = 0; i < sizeof(digest); i++)
-		fprintf(out, "%02x", digest[i]);
-	fputc('\n', out);
+	hex_text(hex, digest, sizeof(digest));
+	fprintf(out, "END %s\n", hex);
 	if (fflush(out) != 0 || ferror(out))
 		return err_set(err, ERR_SYSTEM, "worker: result: %s", strerror(errno));
 	return 0;

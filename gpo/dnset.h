@@ -4,12 +4,14 @@
 #define GPO_DNSET_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena;
 
 struct dnset {
 	struct arena	 *a;
 	const char	**dns;		/* as first added; not copied */
+	uint64_t	 *hashes;	/* as in dns */
 	size_t		  n;
 	size_t		 *slots;	/* 1 + index; 0: free */
 	size_t		  n_slots;

@@ -109,13 +109,10 @@ static int walk_objects(struct objects *o, struct gp_walk *w, const char *policy
 static int walk_policies(struct gp_walk *w, struct objects o[static 2], struct err *err)
 {
 	struct walk_assigned assigned;
-	size_t rank;
 	int r = 0;
 
 	for (int wmi = 0; !r && wmi < 2; wmi++) {
-		if (!walk_winner(&rank, w, wmi))
-			continue;
-		r = walk_assignment(&assigned, w, walk_gpo_of(w, rank), err);
+		r = walk_assignment(&assigned, w, wmi, err);
 		if (!r && assigned.assignment == GP_ASSIGNED)
 			r = walk_objects(&o[wmi], w, assigned.policy_dn, err);
 	}
@@ -171,7 +168,7 @@ static int hints_gp(struct dnset *set, const struct gp_walk *w, struct arena *a,
 	for (size_t i = 0; i < w->gpo_dns.n; i++) {
 		const struct walk_gpo *g = &w->gpos[i];
 
-		if (g->elsewhere)
+		if (g->elsewhere || g->unasked)
 			continue;
 		if (hint_add(set, a, g->dn, err) < 0)
 			return -1;

@@ -12,7 +12,7 @@ const char *gp_verdict_name(enum gp_verdict v)
 		[GP_APPLIES] = "applies", [GP_LINK_DISABLED] = "link-disabled",
 		[GP_BLOCKED] = "blocked", [GP_GPO_DISABLED] = "gpo-disabled",
 		[GP_ACCESS_DENIED] = "access-denied", [GP_UNREADABLE] = "unreadable",
-		[GP_NOT_FOUND] = "not-found", [GP_WMI_FILTER] = "wmi-filter",
+		[GP_NOT_FOUND] = "not-found", [GP_MALFORMED] = "malformed", [GP_WMI_FILTER] = "wmi-filter",
 		[GP_BAD_VERSION] = "bad-version", [GP_NO_IPSEC] = "no-ipsec-extension",
 	};
 
@@ -80,6 +80,7 @@ static void fill_subject(struct gp_rsop *r, const struct gp_walk *w)
 	r->domain = w->domain;
 	r->site = w->site;
 	r->site_from = w->site_from;
+	r->site_note = w->site_note;
 	r->token_from = w->token_from;
 	r->token = w->token;
 	r->n_token = w->n_token;
@@ -106,17 +107,14 @@ static int fill_assignment(struct gp_rsop *r, struct gp_walk *w, bool wmi_allow,
 {
 	struct walk_assigned assigned;
 	const char *name;
-	size_t rank;
 	int rc;
 
-	r->assignment = GP_NONE;
-	r->reason = r->policy_name = "";
-	if (!walk_winner(&rank, w, wmi_allow))
-		return 0;
-	rc = walk_assignment(&assigned, w, walk_gpo_of(w, rank), err);
+	r->policy_name = "";
+	rc = walk_assignment(&assigned, w, wmi_allow, err);
 	if (rc)
 		return rc;
-	r->winner = &r->gpos[rank];
+	if (assigned.decided)
+		r->winner = &r->gpos[assigned.rank];
 	r->assignment = assigned.assignment;
 	r->why = assigned.why;
 	r->reason = assigned.reason;

@@ -17,15 +17,18 @@
 
 struct json_t;
 
-/* In the order of the checks: the first that fails is the verdict. */
+/* The first check that fails gives the verdict.  Their order: link disabled, blocked,
+ * not found or unreadable, malformed flags, GPO disabled, malformed otherwise,
+ * version, rights (malformed or denied), WMI filter, extension. */
 enum gp_verdict {
 	GP_APPLIES,
 	GP_LINK_DISABLED,
 	GP_BLOCKED,		/* inheritance blocked below */
 	GP_GPO_DISABLED,	/* flags: computer half off */
 	GP_ACCESS_DENIED,	/* readable, but Apply Group Policy is not granted */
-	GP_UNREADABLE,		/* what it says or who may apply it is not shown, or this server does not hold it */
-	GP_NOT_FOUND,		/* linked, does not exist */
+	GP_UNREADABLE,		/* nothing of it is shown, this server does not hold it, or there were too many to ask */
+	GP_NOT_FOUND,		/* linked, does not exist or is no GPO */
+	GP_MALFORMED,		/* its attributes or rights cannot be understood, or an AD shows no rights */
 	GP_WMI_FILTER,
 	GP_BAD_VERSION,		/* gPCFunctionalityVersion is not 2 */
 	GP_NO_IPSEC,		/* our extension GUID is not in its list */
@@ -41,14 +44,19 @@ struct gp_gpo {
 	bool			 enforced;
 };
 
-/* UNKNOWN: the strongest GPO has the extension but what it assigns cannot be
- * told (pointer missing, dangling, unreadable).  Never fall through: keep. */
+/* UNKNOWN: keep, never fall through.  The strongest GPO has the extension but what it
+ * assigns cannot be told (pointer missing, dangling, unreadable); or a GPO that may
+ * have the extension is malformed, or a gPLink entry is, and would have been stronger
+ * than whatever applies (FORMAT); or nothing is assigned, but a GPO whose link counts
+ * is unreadable (DENIED).  Weaker ones, and those that are not found or deny
+ * themselves, change nothing. */
 enum gp_assignment { GP_ASSIGNED, GP_NONE, GP_UNKNOWN };
 
 struct gp_rsop {
 	struct arena		*arena;
 	const char		*computer, *computer_dn, *domain, *site;	/* site "": none */
 	const char		*site_from;	/* "ping", "subnet", "configured", "default", "" */
+	const char		*site_note;	/* why a site that the directory told does not count; "" mostly */
 	/* "rootDSE", "computer", "groups"; "": no GPO with rights of its own, no token needed */
 	const char		*token_from;
 	struct sid		*token;
@@ -60,7 +68,7 @@ struct gp_rsop {
 	enum gp_assignment	 assignment;
 	enum err_code		 why;		/* UNKNOWN: ABSENT, DENIED or FORMAT */
 	const char		*reason;	/* UNKNOWN: one sentence; else "" */
-	const struct gp_gpo	*winner;	/* set unless GP_NONE */
+	const struct gp_gpo	*winner;	/* UNKNOWN: the one at fault, NULL when it is a gPLink; NONE: NULL */
 	const char		*policy_dn;	/* set when GP_ASSIGNED */
 	const char		*policy_name;	/* "" when not known */
 	struct guid		 policy_id;

@@ -88,7 +88,13 @@ static void write_subject(const struct gp_rsop *r, FILE *out)
 		put_safe(out, r->site);
 		fprintf(out, " (%s)\n", site_source(r->site_from));
 	} else {
-		fputs("none\n", out);
+		fputs("none", out);
+		if (*r->site_note) {
+			fputs(" (", out);
+			put_safe(out, r->site_note);
+			fputc(')', out);
+		}
+		fputc('\n', out);
 	}
 	if (*r->token_from)
 		fprintf(out, "Token     %zu SIDs (%s)\n", r->n_token, r->token_from);
@@ -152,9 +158,12 @@ int rsop_write(const struct gp_rsop *r, FILE *out)
 		fputs("nothing; no linked GPO that applies carries an IPsec policy\n", out);
 		break;
 	case GP_UNKNOWN:
-		fputs("unknown; GPO ", out);
-		put_object(out, r->winner->name, &r->winner->id, r->winner->dn);
-		fputs(" decides, but ", out);
+		fputs("unknown; ", out);
+		if (r->winner) {
+			fputs("GPO ", out);
+			put_object(out, r->winner->name, &r->winner->id, r->winner->dn);
+			fputs(" decides, but ", out);
+		}
 		put_safe(out, r->reason);
 		fputc('\n', out);
 		break;
@@ -270,7 +279,7 @@ struct json_t *rsop_json(const struct gp_rsop *r)
 	if (!j || put(j, "computer", json_text(r->computer)) ||
 	    put(j, "computer_dn", json_text(r->computer_dn)) ||
 	    put(j, "domain", json_text(r->domain)) || put(j, "site", json_text(r->site)) ||
-	    put(j, "site_from", json_string(r->site_from)) ||
+	    put(j, "site_from", json_string(r->site_from)) || put(j, "site_note", json_text(r->site_note)) ||
 	    put(j, "token_from", json_string(r->token_from)) ||
 	    put(j, "assignment", json_string(gp_assignment_name(r->assignment))) ||
 	    put(j, "reason", json_text(r->reason)) || put(j, "policy", policy_json_of(r)) ||

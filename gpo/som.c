@@ -96,7 +96,17 @@ static bool options_parse(uint32_t *ret, struct span s)
 	return true;
 }
 
-/* "LDAP://<DN>;<options>".  1: *ret is filled; 0: malformed; -1: no memory. */
+/* Its options are told only when it surely is one entry: two may have run together. */
+static int entry_malformed(struct gp_link *ret, struct span before_options)
+{
+	for (const char *p = before_options.p; p < before_options.end; p++)
+		if (*p == ';' || *p == '[' || *p == ']')
+			*ret = (struct gp_link){ .enforced = true };
+	return 0;
+}
+
+/* "LDAP://<DN>;<options>".  1: *ret is filled; 0: malformed, only its options are
+ * told (enforced when these cannot be known); -1: no memory. */
 static int entry_parse(struct gp_link *ret, struct arena *a, struct span s, struct err *err)
 {
 	static const char prefix[] = "LDAP://";
@@ -106,32 +116,63 @@ static int entry_parse(struct gp_link *ret, struct arena *a, struct span s, stru
 	struct span dn;
 	char *text;
 
-	if (!semicolon || (size_t)(semicolon - s.p) < n || strncasecmp(s.p, prefix, n) ||
-	    !options_parse(&options, (struct span){ semicolon + 1, s.end }))
+	*ret = (struct gp_link){ .enforced = true };
+	if (!semicolon || !options_parse(&options, (struct span){ semicolon + 1, s.end }))
 		return 0;
-	dn = span_trim((struct span){ s.p + n, semicolon });
+	ret->disabled = options & LINK_DISABLED;
+	ret->enforced = options & LINK_ENFORCED;
+	s.end = semicolon;
+	if ((size_t)(s.end - s.p) < n || strncasecmp(s.p, prefix, n))
+		return entry_malformed(ret, s);
+	dn = span_trim((struct span){ s.p + n, s.end });
 	if (dn.end - dn.p > GP_DN_MAX || memchr(dn.p, '\0', (size_t)(dn.end - dn.p)))
-		return 0;
+		return entry_malformed(ret, s);
 	text = arena_strndup(a, dn.p, (size_t)(dn.end - dn.p));
 	if (!text)
 		return err_nomem(err);
 	if (!dn_valid(text) || !dn_domain(text))
-		return 0;
+		return entry_malformed(ret, s);
 	ret->gpo_dn = text;
-	ret->disabled = options & LINK_DISABLED;
-	ret->enforced = options & LINK_ENFORCED;
 	return 1;
 }
 
-int gp_link_parse(struct gp_link **ret, size_t *ret_n, size_t *ret_malformed, struct arena *a,
-    const char *gplink, size_t len, struct err *err)
+static void link_lose(struct gp_som *som, struct gp_link l)
 {
-	const char *p = gplink, *end = gplink + len, *close;
-	size_t n = 0, n_malformed = 0;
-	struct gp_link *links = NULL;
-	struct span s;
+	som->n_malformed++;
+	if (!l.disabled)
+		*(l.enforced ? &som->lost_enforced : &som->lost) = (struct gp_lost){ true, som->n_links };
+}
+
+static int link_add(struct gp_som *som, struct arena *a, struct span s, struct err *err)
+{
+	size_t n = som->n_links;
 	int r;
 
+	if (n == GP_LINKS_MAX)
+		return err_set(err, ERR_LIMIT, "gPLink: more than %d links", GP_LINKS_MAX);
+	som->links = arena_grow(a, som->links, n, sizeof(*som->links));
+	if (!som->links)
+		return err_nomem(err);
+	r = entry_parse(&som->links[n], a, s, err);
+	if (r < 0)
+		return -1;
+	if (r)
+		som->n_links++;
+	else
+		link_lose(som, som->links[n]);
+	return 0;
+}
+
+int gp_som_links(struct gp_som *som, struct arena *a, const char *gplink, size_t len, struct err *err)
+{
+	static const struct gp_link unknown = { .enforced = true };
+	const char *p = gplink, *end = gplink + len, *close;
+	struct gp_som filled = *som;
+	struct span s;
+
+	filled.links = NULL;
+	filled.n_links = filled.n_malformed = 0;
+	filled.lost = filled.lost_enforced = (struct gp_lost){ 0 };
 	while (p < end) {
 		if (is_space(*p)) {
 			p++;
@@ -139,7 +180,7 @@ int gp_link_parse(struct gp_link **ret, size_t *ret_n, size_t *ret_malformed, st
 		}
 		close = *p == '[' ? entry_end(p, end) : NULL;
 		if (!close) {
-			n_malformed++;
+			link_lose(&filled, unknown);
 			/* No end to be found: nor is there one for a later entry. */
 			p = *p == '[' ? NULL : memchr(p, '[', (size_t)(end - p));
 			if (!p)
@@ -148,24 +189,24 @@ int gp_link_parse(struct gp_link **ret, size_t *ret_n, size_t *ret_malformed, st
 		}
 		s = span_trim((struct span){ p + 1, close });
 		p = close + 1;
-		if (s.p == s.end)	/* "[ ]" is written for no links */
-			continue;
-		if (n == GP_LINKS_MAX)
-			return err_set(err, ERR_LIMIT, "gPLink: more than %d links", GP_LINKS_MAX);
-		links = arena_grow(a, links, n, sizeof(*links));
-		if (!links)
-			return err_nomem(err);
-		r = entry_parse(&links[n], a, s, err);
-		if (r < 0)
+		/* "[ ]" is written for no links */
+		if (s.p < s.end && link_add(&filled, a, s, err) < 0)
 			return -1;
-		if (r)
-			n++;
-		else
-			n_malformed++;
 	}
-	*ret = links;
-	*ret_n = n;
-	*ret_malformed = n_malformed;
+	*som = filled;
+	return 0;
+}
+
+int gp_link_parse(struct gp_link **ret, size_t *ret_n, size_t *ret_malformed, struct arena *a,
+    const char *gplink, size_t len, struct err *err)
+{
+	struct gp_som som = { 0 };
+
+	if (gp_som_links(&som, a, gplink, len, err) < 0)
+		return -1;
+	*ret = som.links;
+	*ret_n = som.n_links;
+	*ret_malformed = som.n_malformed;
 	return 0;
 }
 
@@ -243,6 +284,25 @@ int gp_links_rank(struct gp_ranked **ret, size_t *ret_n, struct arena *a, const 
 	*ret = ranked;
 	*ret_n = n;
 	return 0;
+}
+
+const struct gp_som *gp_links_lost(const struct gp_som *soms, size_t n_soms, const struct gp_ranked *than)
+{
+	bool enforced = than && than->link->enforced, blocked = false;
+	size_t at = than ? (size_t)(than->link - than->som->links) : 0;
+
+	for (size_t i = 0; i < n_soms; i++) {
+		const struct gp_som *som = &soms[i];
+
+		if (som->lost_enforced.any && (!enforced || than->som < som ||
+		    (than->som == som && at < som->lost_enforced.at)))
+			return som;
+		if (som->lost.any && !blocked && !enforced && (!than || than->som > som ||
+		    (than->som == som && at < som->lost.at)))
+			return som;
+		blocked = blocked || som->block_inheritance;
+	}
+	return NULL;
 }
 
 const char *gp_som_type_name(enum gp_som_type t)

@@ -53,6 +53,13 @@ int walk_ask_entry(struct gp_walk *w, const char *dn, const char *const *attrs,
 	return 0;
 }
 
+bool walk_asked_entry(const struct gp_walk *w, const char *dn)
+{
+	const struct dir_query q = { dn, DIR_BASE, ASK_ANY, ask_gp_attrs, 0 };
+
+	return snapshot_search(w->s, &q) != NULL;
+}
+
 int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n,
     bool *ret_elsewhere, struct err *err)
 {
@@ -282,7 +289,7 @@ static int ask_computer(struct gp_walk *w, const struct dir_search **ret, struct
 	return walk_ask(w, &q, ret);
 }
 
-static bool is_computer(const struct gp_walk *w, const struct dir_entry *e)
+static bool has_name(const struct gp_walk *w, const struct dir_entry *e)
 {
 	const struct dir_attr *attr = entry_attr(e, "sAMAccountName");
 
@@ -292,19 +299,33 @@ static bool is_computer(const struct gp_walk *w, const struct dir_entry *e)
 	return false;
 }
 
-/* all: every entry of the answer is the computer. */
+/* all: every entry of the answer has the name.  On an OpenLDAP anything may be given
+ * it; one computer among several is it nevertheless. */
 static int pick_computer(struct gp_walk *w, const struct dir_search *answer, bool all, struct err *err)
 {
+	const struct dir_entry *first = NULL, *second = NULL;
+	bool computer = false;
+
 	for (size_t i = 0; i < answer->n_entries; i++) {
 		const struct dir_entry *e = &answer->entries[i];
 
-		if (!all && !is_computer(w, e))
+		if (!all && !has_name(w, e))
 			continue;
-		if (w->computer)
-			return err_set(err, ERR_FORMAT, "computer %s exists twice: '%s' and '%s'",
-			    w->who->computer, w->computer->dn, e->dn);
-		w->computer = e;
+		if (first && entry_has_class(e, "computer") != computer) {
+			if (computer)
+				continue;
+			first = second = NULL;
+		}
+		computer = entry_has_class(e, "computer");
+		if (!first)
+			first = e;
+		else if (!second)
+			second = e;
 	}
+	if (second)
+		return err_set(err, ERR_FORMAT, "computer %s exists twice: '%s' and '%s'",
+		    w->who->computer, first->dn, second->dn);
+	w->computer = first;
 	return 0;
 }
 
@@ -376,8 +397,10 @@ int walk_som_fill(struct gp_walk *w, struct gp_som *som, const struct dir_entry 
 		return 0;
 	if (attr->n_values > 1)
 		return err_set(err, ERR_FORMAT, "'%s': several values of gPLink", som->dn);
-	if (gp_link_parse(&som->links, &som->n_links, &som->n_malformed, w->a,
-	    (const char *)attr->values[0].p, attr->values[0].len, err) < 0)
+	w->n_link_bytes += attr->values[0].len;
+	if (w->n_link_bytes > GP_LINK_BYTES_MAX)
+		return err_set(err, ERR_LIMIT, "more than %d bytes of gPLink above '%s'", GP_LINK_BYTES_MAX, w->computer_dn);
+	if (gp_som_links(som, w->a, (const char *)attr->values[0].p, attr->values[0].len, err) < 0)
 		return err_prefix(err, "'%s'", som->dn);
 	return 0;
 }
@@ -393,6 +416,21 @@ static int som_check(const char *dn, enum dir_state state, struct err *err)
 	if (state == DIR_STATE_ELSEWHERE)
 		return err_set(err, ERR_OFFLINE, "'%s', above the computer, is not held by this server", dn);
 	return err_set(err, ERR_ABSENT, "'%s', above the computer, does not exist", dn);
+}
+
+/* Only these are SOMs, [MS-GPOL] 3.2.5.1.3; what merely bears such a name must not
+ * come between. */
+static int som_check_class(const struct gp_som *som, const struct dir_entry *e, struct err *err)
+{
+	static const char *const domains[] = { "domainDNS", "domain", "samDomain", "dcObject" };
+
+	if (som->type == GP_SOM_OU)
+		return entry_has_class(e, "organizationalUnit") ? 0 :
+		    err_set(err, ERR_FORMAT, "'%s', above the computer, is not an organizational unit", som->dn);
+	for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++)
+		if (entry_has_class(e, domains[i]))
+			return 0;
+	return err_set(err, ERR_FORMAT, "'%s', above the computer, is not a domain", som->dn);
 }
 
 static int walk_soms(struct gp_walk *w, struct err *err)
@@ -422,6 +460,8 @@ static int walk_soms(struct gp_walk *w, struct err *err)
 		r = walk_ask_entry(w, dns[i], ask_gp_attrs, &e, &state);
 		if (!r)
 			r = som_check(dns[i], state, err);
+		if (!r)
+			r = som_check_class(&w->soms[i], e, err);
 		if (!r)
 			r = walk_som_fill(w, &w->soms[i], e, err);
 	}
@@ -455,7 +495,7 @@ int walk_run(struct gp_walk *w, struct err *err)
 	};
 	int r = 0;
 
-	w->site = w->site_from = w->token_from = "";
+	w->site = w->site_from = w->site_note = w->token_from = "";
 	for (size_t i = 0; !r && i < sizeof(steps) / sizeof(steps[0]); i++)
 		r = steps[i](w, err);
 	return r;

@@ -23,6 +23,8 @@
 #define WALK_GROUPS_MAX	2048
 #define WALK_LEVELS_MAX	64	/* of nested groups */
 #define WALK_SIDS_MAX	4096
+#define WALK_DOMAINS_MAX 8	/* beside our own, that are asked for GPOs */
+#define WALK_MISSING_MAX 32	/* GPOs that are asked for one by one, because they did not come with the others */
 
 /* One GPO, however often it is linked. */
 struct walk_gpo {
@@ -32,6 +34,8 @@ struct walk_gpo {
 	const struct dir_entry	*entry;		/* NULL: not found, or no link to it counts */
 	bool			 counts;	/* a link to it is neither disabled nor blocked */
 	bool			 elsewhere;	/* in a domain that this server does not hold */
+	bool			 unasked;	/* refused by its name alone */
+	bool			 damaged_ipsec;	/* whether it has our extension cannot be told */
 	enum gp_verdict		 refused;	/* up to access; GP_APPLIES: not refused so far */
 	const char		*note;
 	const char		*wmi_filter;	/* "": none */
@@ -55,13 +59,15 @@ struct gp_walk {
 	const struct dir_entry		*computer;
 	const char			*computer_dn, *domain_dn, *domain;
 	const char			*ping_site;	/* NULL: the DC did not tell; "": none */
-	const char			*site, *site_from;
+	const char			*site, *site_from, *site_note;
+	const char			*site_subnet;	/* that told the site; NULL: none */
 	struct gp_som			*soms;		/* nearest OU first, domain, site */
-	size_t				 n_soms;
+	size_t				 n_soms, n_link_bytes;
 	struct gp_ranked		*ranked;	/* every link, ascending strength */
 	size_t				 n_ranked;
 	struct dnset			 gpo_dns;
 	struct walk_gpo			*gpos;		/* as in gpo_dns */
+	size_t				 n_missing;	/* that did not come with the others */
 	struct sid			*token;
 	size_t				 n_token;
 	const char			*token_from;	/* "": not needed */
@@ -70,6 +76,8 @@ struct gp_walk {
 
 struct walk_assigned {
 	enum gp_assignment	 assignment;
+	bool			 decided;	/* by the GPO of the link of this rank */
+	size_t			 rank;
 	enum err_code		 why;
 	const char		*reason, *policy_dn;
 	const struct dir_entry	*policy;	/* when assigned */
@@ -78,10 +86,8 @@ struct walk_assigned {
 /* All steps up to the GPOs' verdicts. */
 int walk_run(struct gp_walk *w, struct err *err);
 enum gp_verdict walk_verdict(const struct gp_walk *w, size_t rank, bool wmi_allow, const char **ret_note);
-/* The strongest link that applies; false: none. */
-bool walk_winner(size_t *ret_rank, const struct gp_walk *w, bool wmi_allow);
 const struct walk_gpo *walk_gpo_of(const struct gp_walk *w, size_t rank);
-int walk_assignment(struct walk_assigned *ret, struct gp_walk *w, const struct walk_gpo *g, struct err *err);
+int walk_assignment(struct walk_assigned *ret, struct gp_walk *w, bool wmi_allow, struct err *err);
 
 /* ---- steps of their own files, and what they share ---- */
 int walk_site(struct gp_walk *w, struct err *err);	/* adds the site to the SOMs */
@@ -103,6 +109,8 @@ int walk_ask(struct gp_walk *w, const struct dir_query *q, const struct dir_sear
 int walk_held(const struct dir_search *answer, struct err *err);
 /* FOUND, DENIED, ABSENT or ELSEWHERE, with a base search if nothing else told. */
 int walk_ask_entry(struct gp_walk *w, const char *dn, const char *const *attrs, const struct dir_entry **ret, enum dir_state *ret_state);
+/* Was that base search sent? */
+bool walk_asked_entry(const struct gp_walk *w, const char *dn);
 /* Asks for many DNs below base; those that come are in the snapshot then.
  * *ret_elsewhere: this server does not hold base. */
 int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n, bool *ret_elsewhere, struct err *err);

@@ -1,9 +1,7 @@
-/* The linked GPOs: fetch, judge ([MS-GPOL] 3.2.5.1.6), and what the strongest one
- * assigns ([MS-GPIPSEC] 3.2.5.3). */
+/* The linked GPOs: fetch and judge, [MS-GPOL] 3.2.5.1.6. */
 #include "gpo/walk.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "gpo/ask.h"
 #include "gpo/sd.h"
@@ -17,16 +15,57 @@
 static const struct guid ipsec_extension = { { 0x1c, 0xbc, 0x37, 0xe4, 0x7d, 0xaa, 0xd2, 0x11,
 	0xa3, 0x82, 0x00, 0xc0, 0x4f, 0x99, 0x1e, 0x27 } };
 
+static const char not_a_gpo[] = "is not a GPO";
+static const char too_many_domains[] = "in one of too many other domains: not asked";
+static const char too_many_missing[] = "too many GPOs are missing: not asked";
+
 /* ---- fetch ---- */
+
+static void gpo_refuse(struct walk_gpo *g, enum gp_verdict why, const char *note)
+{
+	if (g->refused != GP_APPLIES)
+		return;
+	g->refused = why;
+	g->note = note;
+}
+
+static int gpo_refuse_unasked(struct walk_gpo *g, enum gp_verdict why, const char *note)
+{
+	g->unasked = true;
+	gpo_refuse(g, why, note);
+	return 0;
+}
+
+/* GPOs lie in one place of a domain, where only its administrators may create them:
+ * directly in CN=Policies,CN=System.  -1: no memory. */
+static int is_gpo_name(const struct gp_walk *w, const char *dn)
+{
+	const char *parent = dn_parent(dn), *domain = dn_domain(dn);
+	char *policies = arena_printf(w->a, "CN=Policies,CN=System,%s", domain);
+
+	if (!policies)
+		return -1;
+	if (!parent || !dn_equal(parent, policies))
+		return 0;
+	for (; domain; domain = dn_parent(domain))
+		if (dn_domain(domain) != domain)
+			return 0;
+	return 1;
+}
 
 static int gpo_fill_names(struct walk_gpo *g, struct gp_walk *w, const char *dn, struct err *err)
 {
 	char *cn = dn_rdn_value(w->a, dn, "CN");
+	int r = is_gpo_name(w, dn);
 
 	g->dn = dn;
 	g->name = g->note = g->wmi_filter = "";
 	if (cn && !guid_parse(&g->id, cn, strlen(cn)))
 		memset(&g->id, 0, sizeof(g->id));
+	if (r < 0)
+		return err_nomem(err);
+	if (!r)
+		return gpo_refuse_unasked(g, GP_NOT_FOUND, not_a_gpo);
 	g->ipsec_dn = arena_printf(w->a, "CN=IPSEC,CN=Windows,CN=Microsoft,CN=Machine,%s", dn);
 	return g->ipsec_dn ? 0 : err_nomem(err);
 }
@@ -60,41 +99,83 @@ static int list_gpos(struct gp_walk *w, struct err *err)
 	return 0;
 }
 
-/* One search a domain (and a hundred names): the GPOs together with what they assign. */
-static int ask_gpos(struct gp_walk *w, struct err *err)
+static bool is_own(const struct gp_walk *w, const char *domain)
 {
-	struct dnset domains = { .a = w->a };
-	size_t n = w->gpo_dns.n, *of = arena_zalloc(w->a, n, sizeof(*of)), n_open;
+	return dn_equal(domain, w->domain_dn) || dn_equal(domain, w->base_dn);
+}
+
+/* The domains to ask, and of[i], which of them GPO i is in (DNSET_NONE: no question
+ * is left).  The strongest come first: there is a limit to other domains. */
+static int list_domains(struct dnset *domains, size_t *of, struct gp_walk *w, struct err *err)
+{
+	size_t n_others = 0;
+
+	for (size_t i = w->gpo_dns.n; i-- > 0;) {
+		struct walk_gpo *g = &w->gpos[i];
+		const char *domain = dn_domain(g->dn);
+		bool own;
+
+		of[i] = DNSET_NONE;
+		if (g->unasked)
+			continue;
+		of[i] = dnset_find(domains, domain);
+		if (of[i] != DNSET_NONE)
+			continue;
+		own = is_own(w, domain);
+		if (!own && (!g->counts || n_others == WALK_DOMAINS_MAX)) {
+			gpo_refuse_unasked(g, GP_UNREADABLE, g->counts ? too_many_domains : "");
+			continue;
+		}
+		n_others += !own;
+		of[i] = dnset_add(domains, domain);
+		if (of[i] == DNSET_NONE)
+			return err_nomem(err);
+	}
+	return 0;
+}
+
+/* One search (and one more for each hundred names): the GPOs of a domain together with
+ * what they assign. */
+static int ask_gpos_of(struct gp_walk *w, const char *domain, struct walk_gpo *const *gpos, size_t n, struct err *err)
+{
 	const char **open = arena_zalloc(w->a, 2 * n, sizeof(*open)), *base;
 	bool elsewhere;
 	int r;
 
-	if (!of || !open)
+	base = arena_printf(w->a, "CN=Policies,CN=System,%s", domain);
+	if (!open || !base)
 		return err_nomem(err);
 	for (size_t i = 0; i < n; i++) {
-		of[i] = dnset_add(&domains, dn_domain(w->gpos[i].dn));
-		if (of[i] == DNSET_NONE)
-			return err_nomem(err);
+		open[2 * i] = gpos[i]->dn;
+		open[2 * i + 1] = gpos[i]->ipsec_dn;
 	}
-	for (size_t d = 0; d < domains.n; d++) {
+	r = walk_ask_dns(w, base, open, 2 * n, &elsewhere, err);
+	for (size_t i = 0; !r && elsewhere && i < n; i++)
+		gpos[i]->elsewhere = true;
+	return r;
+}
+
+static int ask_gpos(struct gp_walk *w, struct err *err)
+{
+	struct dnset domains = { .a = w->a };
+	size_t n = w->gpo_dns.n, *of = arena_zalloc(w->a, n, sizeof(*of)), n_open;
+	struct walk_gpo **open = arena_zalloc(w->a, n, sizeof(struct walk_gpo *));
+	bool hinted;
+	int r;
+
+	if (!of || !open)
+		return err_nomem(err);
+	r = list_domains(&domains, of, w, err);
+	for (size_t d = 0; !r && d < domains.n; d++) {
+		/* Hints tell of what one search brought: of our own domain. */
+		hinted = dn_equal(domains.dns[d], w->base_dn);
 		n_open = 0;
-		for (size_t i = 0; i < n; i++) {
-			if (of[i] != d || walk_hinted(w, w->gpos[i].dn))
-				continue;
-			open[n_open++] = w->gpos[i].dn;
-			open[n_open++] = w->gpos[i].ipsec_dn;
-		}
-		base = arena_printf(w->a, "CN=Policies,CN=System,%s", domains.dns[d]);
-		if (!base)
-			return err_nomem(err);
-		r = walk_ask_dns(w, base, open, n_open, &elsewhere, err);
-		if (r)
-			return r;
-		for (size_t i = 0; elsewhere && i < n; i++)
-			if (of[i] == d && !walk_hinted(w, w->gpos[i].dn))
-				w->gpos[i].elsewhere = true;
+		for (size_t i = 0; i < n; i++)
+			if (of[i] == d && !(hinted && walk_hinted(w, w->gpos[i].dn)))
+				open[n_open++] = &w->gpos[i];
+		r = ask_gpos_of(w, domains.dns[d], open, n_open, err);
 	}
-	return 0;
+	return r;
 }
 
 /* ---- judge ---- */
@@ -120,52 +201,105 @@ static const char *dup_text(struct gp_walk *w, const struct dir_entry *e, const 
 	return arena_strdup(w->a, text ? text : "");
 }
 
-static void gpo_refuse(struct walk_gpo *g, enum gp_verdict why, const char *note)
+/* What is wrong with an attribute that has one value at most; NULL: nothing. */
+static const char *value_fault(const struct dir_entry *e, const char *name)
 {
-	if (g->refused != GP_APPLIES)
-		return;
-	g->refused = why;
-	g->note = note;
+	const struct dir_attr *attr = entry_attr(e, name);
+
+	if (!attr || !attr->n_values)
+		return NULL;
+	if (attr->n_values > 1)
+		return "has several values";
+	return memchr(attr->values[0].p, '\0', attr->values[0].len) ? "holds a zero byte" : NULL;
 }
 
-static int gpo_judge(struct walk_gpo *g, struct gp_walk *w, struct err *err)
+static const char *number_fault(const struct dir_entry *e, const char *name, int64_t *ret)
 {
-	int64_t flags = 0, version = 0;
-	const char *names, *note;
-	int r;
+	const char *fault = value_fault(e, name);
 
-	g->name = dup_text(w, g->entry, "displayName");
-	g->wmi_filter = dup_text(w, g->entry, "gPCWQLFilter");
-	names = entry_text(g->entry, "gPCMachineExtensionNames");
-	g->has_ipsec = names && lists_ipsec(names);
-	if (!g->name || !g->wmi_filter)
+	return fault ? fault : entry_int(e, name, ret) < 0 ? "is not a number" : NULL;
+}
+
+static int gpo_malformed(struct walk_gpo *g, struct gp_walk *w, const char *name, const char *fault, struct err *err)
+{
+	const char *note = fault ? arena_printf(w->a, "%s %s", name, fault) : "";
+
+	if (!note)
 		return err_nomem(err);
-	/* AD writes a single space where a filter was taken away. */
-	if (!g->wmi_filter[strspn(g->wmi_filter, " ")])
-		g->wmi_filter = "";
-	if (entry_int(g->entry, "flags", &flags) < 0)
-		gpo_refuse(g, GP_UNREADABLE, "flags is not a number");
+	if (fault)
+		gpo_refuse(g, GP_MALFORMED, note);
+	return 0;
+}
+
+static int gpo_judge_flags(struct walk_gpo *g, struct gp_walk *w, struct err *err)
+{
+	int64_t flags = 0;
+	const char *fault = number_fault(g->entry, "flags", &flags);
+
+	if (fault)
+		return gpo_malformed(g, w, "flags", fault, err);
 	if (flags & GPO_MACHINE_OFF)
 		gpo_refuse(g, GP_GPO_DISABLED, flags & 1 ? "all settings" : "computer settings");
-	r = entry_int(g->entry, "gPCFunctionalityVersion", &version);
-	if (r == 1 && version == GPO_VERSION)
+	return 0;
+}
+
+static int gpo_judge_version(struct walk_gpo *g, struct gp_walk *w, struct err *err)
+{
+	static const char attr[] = "gPCFunctionalityVersion";
+	int64_t version = 0;
+	const char *fault = number_fault(g->entry, attr, &version), *note = "no gPCFunctionalityVersion";
+
+	if (fault)
+		return gpo_malformed(g, w, attr, fault, err);
+	if (version == GPO_VERSION)
 		return 0;
-	note = r == 1 ? arena_printf(w->a, "gPCFunctionalityVersion is %lld", (long long)version) :
-	    r ? "gPCFunctionalityVersion is not a number" : "no gPCFunctionalityVersion";
+	if (entry_value(g->entry, attr))
+		note = arena_printf(w->a, "%s is %lld", attr, (long long)version);
 	if (!note)
 		return err_nomem(err);
 	gpo_refuse(g, GP_BAD_VERSION, note);
 	return 0;
 }
 
+static int gpo_judge(struct walk_gpo *g, struct gp_walk *w, struct err *err)
+{
+	static const char extensions[] = "gPCMachineExtensionNames", filter[] = "gPCWQLFilter";
+	const char *names, *fault;
+
+	if (!entry_has_class(g->entry, "groupPolicyContainer")) {
+		g->entry = NULL;
+		gpo_refuse(g, GP_NOT_FOUND, not_a_gpo);
+		return 0;
+	}
+	g->name = dup_text(w, g->entry, "displayName");
+	g->wmi_filter = dup_text(w, g->entry, filter);
+	names = entry_text(g->entry, extensions);
+	g->has_ipsec = names && lists_ipsec(names);
+	if (!g->name || !g->wmi_filter)
+		return err_nomem(err);
+	/* AD writes a single space where a filter was taken away. */
+	if (!g->wmi_filter[strspn(g->wmi_filter, " ")])
+		g->wmi_filter = "";
+	if (gpo_judge_flags(g, w, err) < 0)
+		return -1;
+	fault = value_fault(g->entry, extensions);
+	g->damaged_ipsec = fault != NULL;
+	if (gpo_malformed(g, w, extensions, fault, err) < 0)
+		return -1;
+	fault = value_fault(g->entry, filter);
+	if (fault)
+		g->wmi_filter = "";
+	if (gpo_malformed(g, w, filter, fault, err) < 0)
+		return -1;
+	return gpo_judge_version(g, w, err);
+}
+
 /* Another domain of the forest may be held by other servers only; our own is held
  * by this one, or this one is not to be believed. */
 static int gpo_is_elsewhere(struct walk_gpo *g, const struct gp_walk *w, struct err *err)
 {
-	const char *domain = dn_domain(g->dn);
-
 	g->elsewhere = true;
-	if (dn_equal(domain, w->domain_dn) || dn_equal(domain, w->base_dn))
+	if (is_own(w, dn_domain(g->dn)))
 		return err_set(err, ERR_OFFLINE, "GPO '%s' is not held by this server", g->dn);
 	gpo_refuse(g, GP_UNREADABLE, "in a domain that this server does not hold");
 	return 0;
@@ -176,9 +310,15 @@ static int gpo_find(struct walk_gpo *g, struct gp_walk *w, struct err *err)
 	enum dir_state state = DIR_STATE_UNKNOWN;
 	int r;
 
+	if (g->unasked)
+		return 0;
 	if (g->elsewhere)
 		return gpo_is_elsewhere(g, w, err);
 	if (g->counts) {
+		snapshot_entry(w->s, g->dn, &state);
+		if ((state == DIR_STATE_UNKNOWN || walk_asked_entry(w, g->dn)) &&
+		    w->n_missing++ >= WALK_MISSING_MAX)
+			return gpo_refuse_unasked(g, GP_UNREADABLE, too_many_missing);
 		r = walk_ask_entry(w, g->dn, ask_gp_attrs, &g->entry, &state);
 		if (r)
 			return r;
@@ -198,23 +338,20 @@ static int gpo_find(struct walk_gpo *g, struct gp_walk *w, struct err *err)
  * that shows a GPO without its rights leaves nothing to judge by. */
 static int gpo_check_access(struct walk_gpo *g, struct gp_walk *w, struct err *err)
 {
-	const struct dir_value *sd = entry_value(g->entry, "nTSecurityDescriptor");
-	const char *note;
+	static const char name[] = "nTSecurityDescriptor";
+	const struct dir_attr *sd = entry_attr(g->entry, name);
 	bool granted;
 
-	if (!sd) {
-		if (w->ad)
-			gpo_refuse(g, GP_UNREADABLE, "no security descriptor shown");
-		return 0;
+	if (!sd || !sd->n_values)
+		return gpo_malformed(g, w, name, w->ad ? "is not shown" : NULL, err);
+	if (sd->n_values > 1)
+		return gpo_malformed(g, w, name, "has several values", err);
+	if (sd_may_apply(&granted, &sd->values[0], w->token, w->n_token, err) < 0) {
+		err_prefix(err, "is malformed");
+		return gpo_malformed(g, w, name, err->msg, err);
 	}
-	if (sd_may_apply(&granted, sd, w->token, w->n_token, err) < 0) {
-		note = arena_strdup(w->a, err->msg);
-		if (!note)
-			return err_nomem(err);
-		gpo_refuse(g, GP_UNREADABLE, note);
-	} else if (!granted) {
+	if (!granted)
 		gpo_refuse(g, GP_ACCESS_DENIED, "");
-	}
 	return 0;
 }
 
@@ -231,7 +368,7 @@ int walk_gpos(struct gp_walk *w, struct err *err)
 	if (list_gpos(w, err) < 0)
 		return -1;
 	r = ask_gpos(w, err);
-	for (size_t i = 0; !r && i < w->gpo_dns.n; i++) {
+	for (size_t i = w->gpo_dns.n; !r && i-- > 0;) {
 		struct walk_gpo *g = &w->gpos[i];
 
 		r = gpo_find(g, w, err);
@@ -271,96 +408,4 @@ enum gp_verdict walk_verdict(const struct gp_walk *w, size_t rank, bool wmi_allo
 	if (*g->wmi_filter && !wmi_allow)
 		return GP_WMI_FILTER;
 	return g->has_ipsec ? GP_APPLIES : GP_NO_IPSEC;
-}
-
-bool walk_winner(size_t *ret_rank, const struct gp_walk *w, bool wmi_allow)
-{
-	const char *note;
-
-	for (size_t r = w->n_ranked; r-- > 0;) {
-		if (walk_verdict(w, r, wmi_allow, &note) == GP_APPLIES) {
-			*ret_rank = r;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* ---- what it assigns ---- */
-
-static int unknown(struct walk_assigned *ret, struct gp_walk *w, enum err_code why, const char *what,
-    const char *dn, const char *is, struct err *err)
-{
-	ret->assignment = GP_UNKNOWN;
-	ret->why = why;
-	ret->reason = arena_printf(w->a, "%s '%s' %s", what, dn, is);
-	return ret->reason ? 0 : err_nomem(err);
-}
-
-static int unknown_state(struct walk_assigned *ret, struct gp_walk *w, enum dir_state state,
-    const char *what, const char *dn, struct err *err)
-{
-	if (state == DIR_STATE_DENIED)
-		return unknown(ret, w, ERR_DENIED, what, dn, "may not be read", err);
-	if (state == DIR_STATE_ELSEWHERE)
-		return unknown(ret, w, ERR_DENIED, what, dn, "is not held by this server", err);
-	return unknown(ret, w, ERR_ABSENT, what, dn, "does not exist", err);
-}
-
-/* The name of a deleted object: "CN=...\0ADEL:<GUID>,CN=Deleted Objects,...". */
-static bool is_deleted(const char *dn)
-{
-	return strcasestr(dn, "\\0ADEL:") != NULL || strcasestr(dn, "\nDEL:") != NULL;
-}
-
-static int find_policy(struct walk_assigned *ret, struct gp_walk *w, const char *dn, struct err *err)
-{
-	enum dir_state state;
-	int r;
-
-	if (is_deleted(dn))
-		return unknown(ret, w, ERR_ABSENT, "the assigned policy", dn, "was deleted", err);
-	if (!dn_valid(dn) || strnlen(dn, GP_DN_MAX + 1) > GP_DN_MAX)
-		return unknown(ret, w, ERR_FORMAT, "the assigned policy", dn, "is not a usable name", err);
-	snapshot_entry(w->s, dn, &state);
-	if (state == DIR_STATE_UNKNOWN) {
-		r = walk_ask_container(w, dn, err);
-		if (r)
-			return r;
-	}
-	r = walk_ask_entry(w, dn, ask_policy_attrs, &ret->policy, &state);
-	if (r)
-		return r;
-	if (state != DIR_STATE_FOUND)
-		return unknown_state(ret, w, state, "the assigned policy", dn, err);
-	ret->policy_dn = dn;
-	ret->assignment = GP_ASSIGNED;
-	return 0;
-}
-
-int walk_assignment(struct walk_assigned *ret, struct gp_walk *w, const struct walk_gpo *g, struct err *err)
-{
-	const struct dir_attr *refs;
-	const struct dir_entry *e;
-	enum dir_state state;
-	const char *dn;
-	int r;
-
-	*ret = (struct walk_assigned){ .why = ERR_NONE, .reason = "" };
-	r = walk_ask_entry(w, g->ipsec_dn, ask_gp_attrs, &e, &state);
-	if (r)
-		return r;
-	if (state != DIR_STATE_FOUND)
-		return unknown_state(ret, w, state, "the assignment", g->ipsec_dn, err);
-	refs = entry_attr(e, "ipsecOwnersReference");
-	if (!refs || !refs->n_values || !refs->values[0].len)
-		return unknown(ret, w, ERR_ABSENT, "the assignment", g->ipsec_dn, "names no policy", err);
-	if (refs->n_values > 1)
-		return unknown(ret, w, ERR_FORMAT, "the assignment", g->ipsec_dn, "names several policies", err);
-	dn = arena_strdup(w->a, (const char *)refs->values[0].p);
-	if (!dn)
-		return err_nomem(err);
-	if (strlen(dn) != refs->values[0].len)
-		return unknown(ret, w, ERR_FORMAT, "the assignment", g->ipsec_dn, "holds a zero byte", err);
-	return find_policy(ret, w, dn, err);
 }

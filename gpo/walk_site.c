@@ -108,6 +108,26 @@ static int hinted_subnets(struct dir_entry **ret, size_t *ret_n, struct gp_walk 
 	return 0;
 }
 
+/* A site that is told, but is none: the computer has no site. */
+static int no_site(struct gp_walk *w, const char *dn, const char *is, struct err *err)
+{
+	w->site = w->site_from = "";
+	w->site_note = w->site_subnet ?
+	    arena_printf(w->a, "subnet '%s': '%s' %s", w->site_subnet, dn, is) : arena_printf(w->a, "'%s' %s", dn, is);
+	return w->site_note ? 0 : err_nomem(err);
+}
+
+/* Whoever may write a subnet must not choose any object for its links. */
+static bool is_site_name(const char *subnets, const char *dn)
+{
+	const char *sites = dn_parent(subnets), *parent;
+
+	if (strnlen(dn, GP_DN_MAX + 1) > GP_DN_MAX || !dn_valid(dn))
+		return false;
+	parent = dn_parent(dn);
+	return parent && dn_equal(parent, sites);
+}
+
 static int site_by_subnet(struct gp_walk *w, const char **ret_dn, struct err *err)
 {
 	struct dir_query q = { NULL, DIR_ONE, "(objectClass=subnet)", ask_subnet_attrs, 0 };
@@ -136,12 +156,18 @@ static int site_by_subnet(struct gp_walk *w, const char **ret_dn, struct err *er
 	dn = e ? entry_text(e, "siteObject") : NULL;
 	if (!dn)
 		return 0;
-	*ret_dn = dn = arena_strdup(w->a, dn);
-	w->site = dn ? dn_rdn_value(w->a, dn, "CN") : NULL;
+	w->site_subnet = e->dn;
+	dn = arena_strdup(w->a, dn);
+	if (!dn)
+		return err_nomem(err);
+	if (!is_site_name(q.base, dn))
+		return no_site(w, dn, "is no name of a site", err);
+	*ret_dn = dn;
+	w->site = dn_rdn_value(w->a, dn, "CN");
 	if (!w->site)
 		w->site = dn;
 	w->site_from = "subnet";
-	return dn ? 0 : err_nomem(err);
+	return 0;
 }
 
 static int site_by_name(struct gp_walk *w, const char **ret_dn, const char *name, const char *from, struct err *err)
@@ -173,7 +199,7 @@ static int find_site(struct gp_walk *w, const char **ret_dn, struct err *err)
 		return site_by_name(w, ret_dn, w->ping_site, "ping", err);
 	if (subnets_tell(w)) {
 		r = site_by_subnet(w, ret_dn, err);
-		if (r || *ret_dn)
+		if (r || *ret_dn || *w->site_note)
 			return r;
 	}
 	if (who->default_site && *who->default_site)
@@ -213,6 +239,7 @@ int walk_site(struct gp_walk *w, struct err *err)
 	const char *dn = NULL, *from;
 	const struct dir_entry *e;
 	enum dir_state state;
+	bool said;
 	int r;
 
 	if (find_config(w, err) < 0)
@@ -228,12 +255,13 @@ int walk_site(struct gp_walk *w, struct err *err)
 		return err_set(err, ERR_DENIED, "site '%s' may not be read", dn);
 	if (state == DIR_STATE_ELSEWHERE)
 		return err_set(err, ERR_OFFLINE, "site '%s' is not held by this server", dn);
-	if (state != DIR_STATE_FOUND) {
-		if (!strcmp(from, "configured") || !strcmp(from, "default"))
-			return err_set(err, ERR_ABSENT, "site '%s' (%s) does not exist", w->site, from);
-		w->site = w->site_from = "";	/* told, but not replicated yet */
-		return 0;
-	}
+	said = !strcmp(from, "configured") || !strcmp(from, "default");
+	if (state != DIR_STATE_FOUND)	/* told by the directory, but not replicated yet? */
+		return said ? err_set(err, ERR_ABSENT, "site '%s' (%s) does not exist", w->site, from) :
+		    no_site(w, dn, "does not exist", err);
+	if (!entry_has_class(e, "site"))
+		return said ? err_set(err, ERR_FORMAT, "site '%s' (%s): '%s' is not a site", w->site, from, dn) :
+		    no_site(w, dn, "is not a site", err);
 	som->type = GP_SOM_SITE;
 	som->dn = dn;
 	w->n_soms++;

@@ -23,7 +23,7 @@ extern const char *const act_hook_names[ACT_N_HOOKS];	/* "in", "out", "fwd" */
 
 /* The chain to go to; NULL for permit and block, which need none. */
 const char *action_chain(enum act_kind k, enum act_hook h);
-/* Adds that chain to r. */
+/* Adds that chain to r; only for kinds that have one. */
 void action_render(struct ruleset *r, enum act_kind k, enum act_hook h);
 
 #endif

@@ -19,7 +19,11 @@
 #include "nft/ruleset.h"
 #include "schema/err.h"
 
-#define MESSAGE_MAX	8192	/* libnftnl writes without a limit; the largest rule takes below 2 KB */
+#define GROUP		128	/* elements in one message */
+/* libnftnl writes without a limit; the largest rule takes below 2 KB, the largest
+ * element (key, verdict and chain, comment) below 384 bytes, and all elements of a
+ * message must stay below 64 KB, the length of an attribute. */
+#define MESSAGE_MAX	(1024 + GROUP * 384)
 #define FIRST_SEQ	2
 #define DATA_VERDICT	0xffffff00u	/* enum nft_data_types */
 
@@ -32,7 +36,15 @@ struct build {
 	struct err	*err;
 	char		*scratch;	/* MESSAGE_MAX bytes, aligned */
 	bool		 whole;		/* table, set or chain definitions differ */
+	/* Elements that wait for their message; NULL: none. */
+	struct nftnl_set	*group;
+	unsigned		 n_group;
+	const struct rs_set	*group_set;
+	uint16_t		 group_type, group_flags;
+	size_t			 group_first;	/* object */
 };
+
+_Static_assert(MESSAGE_MAX < 65536, "elements of a message fit into an attribute");
 
 void batch_free(struct nlbatch *b)
 {
@@ -78,7 +90,7 @@ static struct nlmsghdr *message_begin(struct build *x, uint16_t type, uint16_t f
 	    (uint32_t)(x->b->first_seq + x->b->n_objects));
 }
 
-static int message_end(struct build *x, const struct nlmsghdr *nlh, const struct batch_object *o)
+static int object_add(struct build *x, const struct batch_object *o)
 {
 	struct batch_object *all = grown(x->b->objects, &x->b->size_objects, x->b->n_objects + 1, sizeof(*all));
 
@@ -86,7 +98,12 @@ static int message_end(struct build *x, const struct nlmsghdr *nlh, const struct
 		return err_nomem(x->err);
 	x->b->objects = all;
 	all[x->b->n_objects++] = *o;
-	return bytes_add(x, nlh, nlh->nlmsg_len);
+	return 0;
+}
+
+static int message_end(struct build *x, const struct nlmsghdr *nlh, const struct batch_object *o)
+{
+	return object_add(x, o) < 0 ? -1 : bytes_add(x, nlh, nlh->nlmsg_len);
 }
 
 /* [ type, length, text with its NUL ]; a comment too long for nft(8) is cut. */
@@ -240,32 +257,60 @@ static int element_fill(struct nftnl_set_elem *n, const struct rs_set *s, const 
 	    udata_comment(udata, NFTNL_UDATA_SET_ELEM_COMMENT, e->comment));
 }
 
-/* One element a message, so that the kernel's refusal names a filter. */
+/* Elements of one set and verb go together, many in a message: its number is that of
+ * its first element. */
+static int elements_flush(struct build *x)
+{
+	struct nlmsghdr *nlh;
+	int rc;
+
+	if (!x->group)
+		return 0;
+	nlh = nftnl_nlmsg_build_hdr(x->scratch, x->group_type, NFPROTO_INET, x->group_flags,
+	    (uint32_t)(x->b->first_seq + x->group_first));
+	nftnl_set_elems_nlmsg_build_payload(nlh, x->group);
+	x->b->objects[x->group_first].n_group = x->n_group;
+	rc = bytes_add(x, nlh, nlh->nlmsg_len);
+	nftnl_set_free(x->group);
+	x->group = NULL;
+	return rc;
+}
+
+static int group_begin(struct build *x, uint16_t type, uint16_t flags, const struct rs_set *s)
+{
+	if (x->group && x->n_group < GROUP && x->group_set == s && x->group_type == type)
+		return 0;
+	if (elements_flush(x) < 0)
+		return -1;
+	x->group = nftnl_set_alloc();
+	if (!x->group || nftnl_set_set_str(x->group, NFTNL_SET_TABLE, RULESET_TABLE) < 0 ||
+	    nftnl_set_set_str(x->group, NFTNL_SET_NAME, s->name) < 0)
+		return nomem(x);
+	x->n_group = 0;
+	x->group_set = s;
+	x->group_type = type;
+	x->group_flags = flags;
+	x->group_first = x->b->n_objects;
+	return 0;
+}
+
 static int element_message(struct build *x, uint16_t type, uint16_t flags, const char *verb, const struct rs_set *s,
     const struct rs_element *e)
 {
 	struct batch_object o = { .verb = verb, .set = s, .element = e };
-	struct nftnl_set *n = nftnl_set_alloc();
-	struct nftnl_set_elem *ne = nftnl_set_elem_alloc();
-	struct nlmsghdr *nlh;
-	int rc = -1;
+	struct nftnl_set_elem *ne;
 
-	if (!n || !ne || element_fill(ne, s, e, type == NFT_MSG_DELSETELEM) < 0) {
+	if (group_begin(x, type, flags, s) < 0)
+		return -1;
+	ne = nftnl_set_elem_alloc();
+	if (!ne || element_fill(ne, s, e, type == NFT_MSG_DELSETELEM) < 0) {
 		if (ne)
 			nftnl_set_elem_free(ne);
-		goto out;
+		return nomem(x);
 	}
-	nftnl_set_elem_add(n, ne);
-	if (nftnl_set_set_str(n, NFTNL_SET_TABLE, RULESET_TABLE) < 0 ||
-	    nftnl_set_set_str(n, NFTNL_SET_NAME, s->name) < 0)
-		goto out;
-	nlh = message_begin(x, type, flags);
-	nftnl_set_elems_nlmsg_build_payload(nlh, n);
-	rc = message_end(x, nlh, &o);
-out:
-	if (n)
-		nftnl_set_free(n);
-	return rc < 0 ? nomem(x) : 0;
+	nftnl_set_elem_add(x->group, ne);
+	x->n_group++;
+	return object_add(x, &o);
 }
 
 /* rule NULL: all rules of the chain. */
@@ -391,10 +436,10 @@ static int objects_build(struct build *x, const struct ruleset *want, const stru
 	if (!have && table_message(x, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, "add", want->comment) < 0)
 		return -1;
 	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
-		if (ruleset_walk(want, have, old[i], x) < 0)
+		if (ruleset_walk(want, have, old[i], x) < 0 || elements_flush(x) < 0)
 			return -1;
 	if (new_chains(x, want, have) < 0 || new_sets(x, want, have) < 0 ||
-	    ruleset_walk(want, have, see_new_elements, x) < 0)
+	    ruleset_walk(want, have, see_new_elements, x) < 0 || elements_flush(x) < 0)
 		return -1;
 	return ruleset_walk(want, have, see_new_rules, x);
 }
@@ -451,9 +496,50 @@ int batch_build(struct nlbatch **ret, const struct ruleset *want, const struct r
 	x.b = NULL;
 	rc = 0;
 out:
+	if (x.group)
+		nftnl_set_free(x.group);
 	free(x.scratch);
 	batch_free(x.b);
 	return rc;
+}
+
+/* ---- what an answer is about ---- */
+
+static const struct nlmsghdr *message_find(const struct nlbatch *b, uint32_t seq)
+{
+	const struct nlmsghdr *nlh;
+
+	for (size_t at = 0; at < b->len; at += nlh->nlmsg_len) {
+		nlh = (const void *)(b->bytes + at);
+		if (nlh->nlmsg_seq == seq)
+			return nlh;
+	}
+	return NULL;
+}
+
+bool batch_locate(const struct nlbatch *b, uint32_t *seq, size_t offset)
+{
+	const struct nlmsghdr *nlh = message_find(b, *seq);
+	const struct nlattr *list, *e;
+	uint32_t n = *seq;
+
+	if (!nlh || NFNL_MSG_TYPE(nlh->nlmsg_type) > NFT_MSG_DELSETELEM ||
+	    NFNL_MSG_TYPE(nlh->nlmsg_type) < NFT_MSG_NEWSETELEM)
+		return false;
+	mnl_attr_for_each(list, nlh, sizeof(struct nfgenmsg)) {
+		if (mnl_attr_get_type(list) != NFTA_SET_ELEM_LIST_ELEMENTS)
+			continue;
+		mnl_attr_for_each_nested(e, list) {
+			const size_t at = (size_t)((const char *)e - (const char *)nlh);
+
+			if (offset >= at && offset < at + MNL_ALIGN(e->nla_len)) {
+				*seq = n;
+				return true;
+			}
+			n++;
+		}
+	}
+	return false;
 }
 
 /* ---- words ---- */

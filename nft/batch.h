@@ -9,6 +9,7 @@
 #ifndef NFT_BATCH_H
 #define NFT_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,19 +21,22 @@ struct rs_rule;
 struct rs_set;
 struct ruleset;
 
-/* What one message is about; points into the rulesets the batch was built from. */
+/* What a message, or one element of it, is about; points into the rulesets the batch
+ * was built from. */
 struct batch_object {
 	const char			*verb;		/* "add", "delete", "empty" */
 	const struct rs_set		*set;
 	const struct rs_element		*element;
 	const struct rs_chain		*chain;
 	const struct rs_rule		*rule;
+	unsigned			 n_group;	/* of the first element of a message: how many it holds */
 };
 
 struct nlbatch {
 	uint8_t			*bytes;
 	size_t			 len, size;
-	uint32_t		 first_seq;	/* of objects[0]; BEGIN has the number before */
+	uint32_t		 first_seq;	/* of objects[0]; BEGIN has the number before; messages of n elements
+					 * have the number of the first and take n */
 	struct batch_object	*objects;
 	size_t			 n_objects, size_objects;
 };
@@ -43,6 +47,9 @@ struct nlbatch {
 int batch_build(struct nlbatch **ret, const struct ruleset *want, const struct ruleset *have, uint32_t genid,
     struct err *err);
 void batch_free(struct nlbatch *b);
+/* The element at a byte of the message *seq, as the kernel's error tells it; false:
+ * none there. */
+bool batch_locate(const struct nlbatch *b, uint32_t *seq, size_t offset);
 /* "add element 10.0.0.1 . tcp of map in4_s32_p (filter {...} of rule {...})" */
 void batch_object_write(const struct nlbatch *b, uint32_t seq, FILE *out);
 

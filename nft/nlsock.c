@@ -36,7 +36,7 @@ static int socket_open(uint32_t *portid, int flags, struct err *err)
 {
 	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
 	socklen_t len = sizeof(sa);
-	const int rcvbuf = RCVBUF;
+	const int rcvbuf = RCVBUF, on = 1;
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_NETFILTER);
 
 	if (fd < 0)
@@ -50,6 +50,9 @@ static int socket_open(uint32_t *portid, int flags, struct err *err)
 		close(fd);
 		return -1;
 	}
+	/* Errors without the whole message but with the place in it; older kernels do not. */
+	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
+	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
 	*portid = sa.nl_pid;
 	return fd;
 }
@@ -328,8 +331,31 @@ static int sndbuf_raise(const struct nlsock *s, size_t len, struct err *err)
 	return 0;
 }
 
-static int refused(const struct nlbatch *b, uint32_t seq, int error, struct err *err)
+/* Where in our message the kernel found the error; 0: it does not say. */
+static uint32_t error_offset(const struct nlmsghdr *nlh)
 {
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
+	size_t skip = sizeof(*e);
+	const struct nlattr *a;
+	uint32_t v = 0;
+
+	if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS) || mnl_nlmsg_get_payload_len(nlh) < sizeof(*e))
+		return 0;
+	if (!(nlh->nlmsg_flags & NLM_F_CAPPED) && e->msg.nlmsg_len >= sizeof(e->msg))
+		skip += MNL_ALIGN(e->msg.nlmsg_len) - sizeof(e->msg);
+	if (skip > mnl_nlmsg_get_payload_len(nlh))
+		return 0;
+	mnl_attr_for_each(a, nlh, skip)
+		if (mnl_attr_get_type(a) == NLMSGERR_ATTR_OFFS && mnl_attr_get_payload_len(a) == sizeof(v))
+			memcpy(&v, mnl_attr_get_payload(a), sizeof(v));
+	return v;
+}
+
+static int refused(const struct nlbatch *b, const struct nlmsghdr *nlh, int error, struct err *err)
+{
+	uint32_t seq = nlh->nlmsg_seq;
+	const bool exact = batch_locate(b, &seq, error_offset(nlh));
+	const size_t i = seq - b->first_seq;
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
@@ -337,11 +363,13 @@ static int refused(const struct nlbatch *b, uint32_t seq, int error, struct err 
 	if (!out)
 		return err_nomem(err);
 	batch_object_write(b, seq, out);
+	if (!exact && i < b->n_objects && b->objects[i].n_group > 1)
+		fprintf(out, " or one of the %u after it", b->objects[i].n_group - 1);
 	if (fclose(out) != 0) {
 		free(text);
 		return err_nomem(err);
 	}
-	err_set(err, error == EPERM ? ERR_DENIED : ERR_KERNEL, "the kernel refuses to %s: %s", text, strerror(error));
+	err_set(err, error == EPERM ? ERR_DENIED : ERR_KERNEL, "refused: %s: %s", text, strerror(error));
 	free(text);
 	return -1;
 }
@@ -368,25 +396,42 @@ static int answers_read(struct nlsock *s, const struct nlbatch *b, struct err *e
 			    mnl_nlmsg_get_payload_len(nlh) < sizeof(e->error) || e->error == 0)
 				continue;
 			rc = e->error == -ERESTART || e->error == -EAGAIN || e->error == -EINTR ? 1 :
-			    refused(b, nlh->nlmsg_seq, -e->error, err);
+			    refused(b, nlh, -e->error, err);
 		}
 	}
 }
 
+static int watch_set(const struct nlsock *s, int option, struct err *err)
+{
+	const int group = NFNLGRP_NFTABLES;
+
+	if (s->watch_fd < 0 || setsockopt(s->watch_fd, SOL_NETLINK, option, &group, sizeof(group)) == 0)
+		return 0;
+	return err_set(err, ERR_SYSTEM, "cannot watch nftables: %s", strerror(errno));
+}
+
+/* Nobody watches meanwhile: for each element the kernel would keep a buffer of 4 KB
+ * until the end of the transaction.  What others change before it makes it fail, what
+ * they change after it the next fetch sees. */
 static int commit(struct nlsock *s, const struct nlbatch *b, struct err *err)
 {
-	if (sndbuf_raise(s, b->len, err) < 0)
+	ssize_t sent;
+
+	if (sndbuf_raise(s, b->len, err) < 0 || watch_set(s, NETLINK_DROP_MEMBERSHIP, err) < 0)
 		return -1;
 	drain(s);
-	if (send_all(s, b->bytes, b->len) < 0)
-		return err_set(err, ERR_SYSTEM, "cannot send %zu bytes to nftables: %s", b->len, strerror(errno));
+	sent = send_all(s, b->bytes, b->len);
+	if (sent < 0)
+		err_set(err, ERR_SYSTEM, "cannot send %zu bytes to nftables: %s", b->len, strerror(errno));
+	if (watch_set(s, NETLINK_ADD_MEMBERSHIP, err) < 0 || sent < 0)
+		return -1;
 	return answers_read(s, b, err);
 }
 
 /* 0: it is as wanted; 1: something was sent (or must be tried again); -1: error.
  * The differences are counted until a transaction is committed. */
-static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply_report *rep, int *n_commits, FILE *log,
-    struct err *err)
+static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply_report *rep, int *n_commits,
+    bool *differs, FILE *log, struct err *err)
 {
 	struct ruleset *have = NULL;
 	struct nlbatch *b = NULL;
@@ -397,6 +442,7 @@ static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply
 	if (fetch(s, &have, &genid, err) < 0)
 		return -1;
 	n = ruleset_diff(want, have, log);
+	*differs = *n_commits && n;
 	if (!*n_commits) {
 		rep->n_changes = n;
 		rep->created = want && !have;
@@ -406,7 +452,7 @@ static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply
 		goto out;
 	}
 	if (*n_commits == MAX_COMMITS) {
-		err_set(err, ERR_KERNEL, "after %d transactions the kernel still differs in %zu places", MAX_COMMITS, n);
+		err_set(err, ERR_KERNEL, "still in %zu places after %d transactions", n, MAX_COMMITS);
 		goto out;
 	}
 	if (batch_build(&b, want, have, genid, err) < 0)
@@ -427,11 +473,15 @@ int nlsock_apply(struct nlsock *s, const struct ruleset *want, struct apply_repo
 {
 	struct apply_report r = { 0 };
 	int n_commits = 0, rc = 1;
+	bool differs = false;
 
 	for (int i = 0; rc > 0 && i < TRIES; i++)
-		rc = apply_once(s, want, &r, &n_commits, i ? NULL : log, err);
+		rc = apply_once(s, want, &r, &n_commits, &differs, i ? NULL : log, err);
 	if (rc > 0)
-		return err_set(err, ERR_KERNEL, "others change nftables faster than a transaction can be prepared");
+		rc = err_set(err, ERR_KERNEL, "others change nftables faster than a transaction can be prepared");
+	if (rc < 0 && n_commits)
+		return err_prefix(err, differs ? "committed, but the kernel's table reads back differently" :
+		    "committed, but the kernel's table cannot be read back");
 	if (rc == 0 && rep)
 		*rep = r;
 	return rc;
@@ -441,7 +491,6 @@ int nlsock_apply(struct nlsock *s, const struct ruleset *want, struct apply_repo
 
 int nlsock_watch_open(struct nlsock *s, struct err *err)
 {
-	const int group = NFNLGRP_NFTABLES;
 	uint32_t portid;
 
 	if (s->watch_fd >= 0)
@@ -449,8 +498,7 @@ int nlsock_watch_open(struct nlsock *s, struct err *err)
 	s->watch_fd = socket_open(&portid, SOCK_NONBLOCK, err);
 	if (s->watch_fd < 0)
 		return -1;
-	if (setsockopt(s->watch_fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
-		err_set(err, ERR_SYSTEM, "cannot watch nftables: %s", strerror(errno));
+	if (watch_set(s, NETLINK_ADD_MEMBERSHIP, err) < 0) {
 		close(s->watch_fd);
 		s->watch_fd = -1;
 		return -1;

@@ -23,15 +23,19 @@ struct apply_report {
 	bool	created;	/* the table was not there */
 };
 
-/* Makes the kernel hold `want` (NULL: no table): fetch, diff, one transaction
- * with the difference alone, fetch, diff again; a remaining difference is
- * committed once more, then it is ERR_KERNEL.  On -1 before the commit the
- * kernel still holds what it held.  The differences go to log (may be NULL). */
+/* Makes the kernel hold `want` (NULL: no table; else sealed): fetch, diff, one
+ * transaction with the difference alone, fetch, diff again; a remaining difference is
+ * committed once more, then it is ERR_KERNEL.  The differences go to log (may be
+ * NULL).  *rep (may be NULL) is written on success only.
+ * -1 leaves the kernel as it was, unless the message begins with "committed, but": then
+ * a transaction got through, and what the kernel holds now is not, or not known to be,
+ * what was wanted.  "refused: " says that the kernel took nothing of it. */
 int nlsock_apply(struct nlsock *s, const struct ruleset *want, struct apply_report *rep, FILE *log, struct err *err);
 
 /* A descriptor that becomes readable when somebody changes any table; then
  * nlsock_watch_read says whether ours was touched by another process.
- * (-1: error; 0: not ours or our own change; 1: ours.)  After lost messages it says 1. */
+ * (-1: error; 0: not ours or our own change; 1: ours.)  After lost messages it says 1.
+ * The descriptor belongs to s, is the same each time, and nlsock_close closes it. */
 int nlsock_watch_open(struct nlsock *s, struct err *err);
 int nlsock_watch_read(struct nlsock *s, struct err *err);
 

@@ -18,7 +18,7 @@ struct nlattr;
  * that are no netlink messages at all are an error. */
 int readback_parse(struct ruleset **ret, const uint8_t *msgs, size_t len, struct err *err);
 
-/* ---- shared by readback.c and readback_rule.c ---- */
+/* ---- parts, for readback_rule.c and nlsock.c too ---- */
 
 /* Attributes of a nest by type; types above max are left out. */
 void nest_parse(const struct nlattr **tb, unsigned max, const struct nlattr *nest);

@@ -1,7 +1,6 @@
 #include "nft/render.h"
 
 #include <linux/rtnetlink.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "nft/exempt.h"
@@ -10,6 +9,10 @@
 #include "schema/facts.h"
 
 #define PRIORITY	-10		/* "filter - 10": before a firewall's own chains */
+/* The kernel lists a set in pieces of 32 KB, and goes through all of it again to find
+ * where each begins: the time for reading a map back grows with its square.  A shape
+ * with more filters gets further maps, which costs packets a lookup each. */
+#define MAP_MAX		65536
 
 /* ---- specific filters to chains and maps ---- */
 
@@ -65,18 +68,19 @@ static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct speci
 		rs_match_num(r, rule, RS_L4PROTO, RS_EQ, f->protocol, 0);
 	match_port(r, rule, RS_SPORT, &f->src.port, false);
 	match_port(r, rule, RS_DPORT, &f->dst.port, f->src.port.hi != 0);
-	rs_rule_end(r, rule, verdict_of(f), action_chain(f->kind, f->hook), f->comment);
+	written_keep(r, f->written);
+	rs_rule_end(r, rule, verdict_of(f), action_chain(f->kind, f->hook), f->written->comment);
 	if (rule)
-		rule->origin = f->origin;
+		rule->origin = f->written->kept;
 }
 
-static struct rs_set *map_begin(struct ruleset *r, struct rs_chain *c, const struct specific *f)
+static struct rs_set *map_begin(struct ruleset *r, struct rs_chain *c, const struct specific *f, unsigned part)
 {
 	char name[SHAPE_NAME], comment[RS_COMMENT_MAX + 1];
 	struct rs_lookup l;
 
-	shape_name(f, name);
-	shape_words(f, comment);
+	shape_name(f, part, name);
+	shape_words(f, part, comment);
 	shape_lookup(&l, f, name);
 	rs_rule_vmap(r, rule_begin(r, c, f), &l);
 	return rs_set_add(r, &l, true, comment);
@@ -90,33 +94,30 @@ static void element_add(struct ruleset *r, struct rs_set *s, const struct specif
 		return;
 	e->verdict = verdict_of(f);
 	e->chain = action_chain(f->kind, f->hook);
-	e->comment = f->comment;
-	e->origin = f->origin;
+	written_keep(r, f->written);
+	e->comment = f->written->comment;
+	e->origin = f->written->kept;
 }
 
 /* The filters all[0..n) of one hook and family, in order. */
 static void filters_render(struct ruleset *r, struct rs_chain *c, const struct specific *all, size_t n)
 {
 	struct rs_set *map = NULL;
+	unsigned part = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct specific *f = &all[i];
 
-		if (i && specific_same_key(f - 1, f))
-			continue;	/* the tie rule put the one that counts first */
 		if (f->range || !f->n_keys) {
 			plain_rule(r, c, f);
 			continue;
 		}
 		if (!i || !specific_same_shape(f - 1, f))
-			map = map_begin(r, c, f);
+			map = map_begin(r, c, f, part = 1);
+		else if (map && map->n_elements == MAP_MAX)
+			map = map_begin(r, c, f, ++part);
 		element_add(r, map, f);
 	}
-}
-
-static int cmp(const void *a, const void *b)
-{
-	return specific_cmp(a, b);
 }
 
 static void goto_family(struct ruleset *r, struct rs_chain *base, uint8_t family, const char *chain)
@@ -135,8 +136,7 @@ static void all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOO
 	char name[16];
 	size_t end;
 
-	if (x->n)
-		qsort(x->all, x->n, sizeof(*x->all), cmp);
+	unfold_sort(x);
 	for (size_t i = 0; i < x->n; i = end) {
 		const struct specific *f = &x->all[i];
 
@@ -252,7 +252,7 @@ int policy_render(struct ruleset **ret, const struct render_source *sources, siz
 	all_filters_render(&x, base);
 	rc = ruleset_seal(x.r, err);
 out:
-	free(x.all);
+	unfold_free(&x);
 	if (rc == 0)
 		*ret = x.r;
 	else

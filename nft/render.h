@@ -1,6 +1,6 @@
-/* nft/render.h - policies + host facts -> ruleset.  The one place that says what
- * each filter action means in nftables; what cannot be rendered is an error,
- * never a wider rule. */
+/* nft/render.h - policies + host facts -> ruleset.  What cannot be rendered is an
+ * error, never a wider rule.  What each filter action means: nft/action.h; the order
+ * of filters: nft/shape.h. */
 #ifndef NFT_RENDER_H
 #define NFT_RENDER_H
 
@@ -16,7 +16,7 @@ struct ruleset;
 
 /* Filters of all sources are ordered together by specificity; an exact tie goes
  * to the higher store, then block > negotiate > permit, then the smaller GUID. */
-enum render_store { STORE_LOCAL, STORE_DOMAIN, STORE_PERSISTENT, STORE_DYNAMIC };
+enum render_store { RENDER_LOCAL, RENDER_DOMAIN, RENDER_PERSISTENT, RENDER_DYNAMIC };
 
 struct render_source {
 	const struct ipsec_policy	*policy;
@@ -34,10 +34,14 @@ struct render_options {
 	bool		any_is_ipv4;
 };
 
+/* facts NULL: no server is known; o is needed.  The ruleset is sealed, belongs to the
+ * caller and points into nothing of sources, facts and o.  No sources: exemptions
+ * and lifeline alone.  Errors name the rule and the filter. */
 int policy_render(struct ruleset **ret, const struct render_source *sources, size_t n_sources, const struct host_facts *facts, const struct render_options *o, struct err *err);
 /* Block mode: everything but loopback is dropped, no exemptions.  With facts and
- * options->lifeline the lifeline stays (an unreadable policy must be able to become
- * readable again); facts NULL: not even that.  why: a sentence, for the comment. */
+ * o->lifeline the lifeline stays (an unreadable policy must be able to become
+ * readable again) and with it neighbour discovery; facts or o NULL: neither.  Nothing
+ * else of *o counts.  why: a sentence, for the comment. */
 int block_render(struct ruleset **ret, const char *why, const struct host_facts *facts, const struct render_options *o, struct err *err);
 
 #endif

@@ -73,8 +73,8 @@ void rs_num_put(uint8_t *p, enum rs_field f, uint32_t v)
 	if (i->len == 1) {
 		p[0] = (uint8_t)v;
 	} else if (i->network_order) {
-		for (unsigned k = 0; k < i->len && k < 4; k++)
-			p[k] = (uint8_t)(v >> 8 * (i->len - 1 - k));
+		for (unsigned k = i->len; k-- > 0; v >>= 8)
+			p[k] = (uint8_t)v;
 	} else if (i->len == 2) {
 		memcpy(p, &v16, 2);
 	} else {
@@ -91,7 +91,7 @@ uint32_t rs_num_get(const uint8_t *p, enum rs_field f)
 	if (i->len == 1)
 		return p[0];
 	if (i->network_order) {
-		for (unsigned k = 0; k < i->len && k < 4; k++)
+		for (unsigned k = i->len > 4 ? i->len - 4u : 0; k < i->len; k++)
 			v = v << 8 | p[k];
 		return v;
 	}

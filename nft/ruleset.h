@@ -143,18 +143,21 @@ int ruleset_write(const struct ruleset *r, FILE *out);		/* nft -f syntax */
 struct json_t *ruleset_json(const struct ruleset *r);		/* NULL: no memory */
 void ruleset_digest(const struct ruleset *r, uint8_t ret[static 32]);	/* SHA-256 of the text */
 /* Each difference as one line, "+ ..." to add, "- ..." to remove, written to out
- * (may be NULL).  have may be NULL: no table.  Returns their number; 0: equal.
- * Counters and warnings do not count; comments do. */
+ * (may be NULL).  want and have must be sealed; either may be NULL: no table.
+ * Returns their number; 0: equal.  Counters and warnings do not count; comments do. */
 size_t ruleset_diff(const struct ruleset *want, const struct ruleset *have, FILE *out);
 
 /* ---- building one ----
- * Builders never return NULL half-way: when memory runs out they mark the
- * ruleset, and ruleset_seal, without which it can neither be compared nor sent,
- * then fails.  A pointer to a rule is good until the next rule of that chain. */
+ * A builder returns NULL when memory ran out and marks the ruleset; every builder
+ * takes that NULL for its chain, rule or set and does nothing, and ruleset_seal,
+ * without which the ruleset can neither be compared nor sent, then fails: one check
+ * at the end.  Who writes through a pointer looks for NULL first.  A pointer to a rule
+ * is good until the next rule of that chain, one to a match or an element until the
+ * next of that rule or set. */
 struct ruleset *ruleset_new(void);		/* NULL: no memory */
 struct rs_chain *rs_chain_add(struct ruleset *r, const char *name, const char *comment);
 struct rs_rule *rs_rule_add(struct ruleset *r, struct rs_chain *c);	/* with a counter */
-/* Without its value; NULL when memory ran out. */
+/* Without its value. */
 struct rs_match *rs_match_add(struct ruleset *r, struct rs_rule *rule, enum rs_op op, enum rs_field f);
 /* A number (port, type, index, bits) in the field's own byte order.  Of two ports in
  * one rule one must be a RANGE, if need be of one port: nft(8) melts two exact ones into
@@ -175,7 +178,8 @@ const char *rs_strdup(struct ruleset *r, const char *s);	/* "" when it failed */
 /* Sorts and indexes; two things of one name or key are an error. */
 int ruleset_seal(struct ruleset *r, struct err *err);
 
-/* Numbers in and out of the bytes of a field of up to 4 bytes. */
+/* Numbers in and out of the bytes of a field; of one longer than 4 bytes the low end,
+ * the rest becomes 0 and is not read. */
 void rs_num_put(uint8_t *p, enum rs_field f, uint32_t v);
 uint32_t rs_num_get(const uint8_t *p, enum rs_field f);
 void rs_mask(uint8_t *ret, size_t len, unsigned prefix);	/* len bytes, the first `prefix` bits set */

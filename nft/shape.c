@@ -182,9 +182,9 @@ static int tie_cmp(const struct specific *a, const struct specific *b)
 	int c;
 
 	if ((c = num_cmp(b->store, a->store)) || (c = severity(b->kind) - severity(a->kind)) ||
-	    (c = guid_cmp(&a->origin->filter, &b->origin->filter)) ||
-	    (c = guid_cmp(&a->origin->rule, &b->origin->rule)) ||
-	    (c = guid_cmp(&a->origin->gpo, &b->origin->gpo)))
+	    (c = guid_cmp(&a->written->origin.filter, &b->written->origin.filter)) ||
+	    (c = guid_cmp(&a->written->origin.rule, &b->written->origin.rule)) ||
+	    (c = guid_cmp(&a->written->origin.gpo, &b->written->origin.gpo)))
 		return c;
 	return num_cmp(a->kind, b->kind);
 }
@@ -235,8 +235,10 @@ bool specific_same_shape(const struct specific *a, const struct specific *b)
 	return !a->range && !b->range && !shape_cmp(a, b);
 }
 
-bool specific_same_key(const struct specific *a, const struct specific *b)
+bool specific_same(const struct specific *a, const struct specific *b)
 {
+	if (a->range || b->range)
+		return a->range == b->range && !shape_cmp(a, b) && !rest_cmp(a, b);
 	return specific_same_shape(a, b) && !memcmp(a->key, b->key, sizeof(a->key));
 }
 
@@ -257,7 +259,7 @@ static void name_add(char *out, size_t size, const char *text)
 	snprintf(out + n, size - n, "%s", text);
 }
 
-void shape_name(const struct specific *f, char out[static SHAPE_NAME])
+void shape_name(const struct specific *f, unsigned part, char out[static SHAPE_NAME])
 {
 	static const char *const conntypes[] = {
 		[IPSEC_CONN_ALL] = "", [IPSEC_CONN_LAN] = "_lan", [IPSEC_CONN_DIALUP] = "_dialup",
@@ -271,6 +273,8 @@ void shape_name(const struct specific *f, char out[static SHAPE_NAME])
 	name_add(out, SHAPE_NAME, port_given(&f->dst) ? "_dp" : "");
 	name_add(out, SHAPE_NAME, conntypes[f->conntype]);
 	name_add(out, SHAPE_NAME, f->tunnel ? "_tunnel" : "");
+	if (part > 1)
+		snprintf(out + strlen(out), SHAPE_NAME - strlen(out), "_%u", part);
 }
 
 static void word_side(char *out, size_t size, const char *which, const struct side *s)
@@ -292,7 +296,7 @@ static void word_add(char *out, size_t size, const char *text)
 		snprintf(out + n, size - n, "%s%s", n ? ", " : "", text);
 }
 
-void shape_words(const struct specific *f, char out[static RS_COMMENT_MAX + 1])
+void shape_words(const struct specific *f, unsigned part, char out[static RS_COMMENT_MAX + 1])
 {
 	const size_t size = RS_COMMENT_MAX + 1;
 	static const char *const conntypes[] = {
@@ -307,6 +311,8 @@ void shape_words(const struct specific *f, char out[static RS_COMMENT_MAX + 1])
 	word_add(out, size, port_given(&f->src) ? "source port" : "");
 	word_add(out, size, port_given(&f->dst) ? "destination port" : "");
 	word_add(out, size, conntypes[f->conntype]);
+	if (part > 1)
+		snprintf(out + strlen(out), size - strlen(out), ", part %u", part);
 }
 
 static void lookup_add(struct rs_lookup *l, enum rs_field f, unsigned prefix)

@@ -1,7 +1,7 @@
 /* nft/shape.h - specific filters and their order.
  *
  * A specific filter is one direction of one filter at one hook, for one family,
- * with the servers' addresses filled in.  Filters that look at the same parts of
+ * with the servers' addresses and that family's ICMP filled in.  Filters that look at the same parts of
  * a packet have one shape and go into one verdict map; shapes are asked from the
  * most to the least specific.  Compared in turn, more specific first:
  *
@@ -29,6 +29,15 @@
 #include "nft/ruleset.h"
 #include "schema/policy.h"
 
+/* A filter as it was written, shared by all that became of it. */
+struct written {
+	struct rs_origin	 origin;
+	const char		*name;		/* for its comment */
+	/* In the ruleset, once something of the filter is there; see written_keep. */
+	const struct rs_origin	*kept;
+	const char		*comment;
+};
+
 struct side {
 	bool			 me, any;
 	uint8_t			 lo[16], hi[16];
@@ -46,8 +55,7 @@ struct specific {
 	struct side		 src, dst;
 	enum act_kind		 kind;
 	enum render_store	 store;
-	const struct rs_origin	*origin;
-	const char		*comment;
+	struct written		*written;
 	/* Made by specific_rank. */
 	uint64_t		 rank;		/* higher: more specific */
 	uint8_t			 n_keys;	/* fields the map is keyed by; ranges: 0 */
@@ -68,13 +76,15 @@ void specific_rank(struct specific *f);
 int specific_cmp(const struct specific *a, const struct specific *b);
 /* Both go into the same map (or are the same keyless rule). */
 bool specific_same_shape(const struct specific *a, const struct specific *b);
-bool specific_same_key(const struct specific *a, const struct specific *b);
+/* They match the same packets in the same place: only the first in order counts. */
+bool specific_same(const struct specific *a, const struct specific *b);
 
-/* What a map of this shape is keyed by, and its name "in4_s24_d32_p_dp". */
+/* What a map of this shape is keyed by, and its name "in4_s24_d32_p_dp"; the second
+ * map of a shape (part 2) "in4_s24_d32_p_dp_2". */
 #define SHAPE_NAME	64
-void shape_name(const struct specific *f, char out[static SHAPE_NAME]);
+void shape_name(const struct specific *f, unsigned part, char out[static SHAPE_NAME]);
 /* The same for people: "source /24, destination this host, protocol". */
-void shape_words(const struct specific *f, char out[static RS_COMMENT_MAX + 1]);
+void shape_words(const struct specific *f, unsigned part, char out[static RS_COMMENT_MAX + 1]);
 void shape_lookup(struct rs_lookup *ret, const struct specific *f, const char *name);
 
 #endif

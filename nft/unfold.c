@@ -1,5 +1,6 @@
 #include "nft/unfold.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,25 +9,78 @@
 #include "schema/err.h"
 #include "schema/facts.h"
 
-#define MAX_SPECIFIC	4000000		/* a policy that unfolds into more is refused */
+/* A policy that unfolds into more is refused: 100,000 mirrored filters between nets are
+ * 600,000 of these.  400,000 take 335 MB and, from policy to
+ * proved in the kernel, 9.3 s on two slow cores while another process watches nftables,
+ * for which the kernel describes each element: most of that time. */
+#define MAX_SPECIFIC	640000
+/* The same before equal ones are dropped: many rules may share one long filter list. */
+#define MAX_SEEN	(4 * MAX_SPECIFIC)
 
-static int specific_add(struct unfold *x, const struct specific *f, struct err *err)
+static int cmp(const void *a, const void *b)
+{
+	return specific_cmp(a, b);
+}
+
+void unfold_sort(struct unfold *x)
+{
+	size_t n = 0;
+
+	if (!x->n)
+		return;
+	qsort(x->all, x->n, sizeof(*x->all), cmp);
+	/* Ranges that are the same may stand apart, and then do no harm. */
+	for (size_t i = 1; i < x->n; i++)
+		if (!specific_same(&x->all[n], &x->all[i]) && ++n != i)
+			x->all[n] = x->all[i];
+	x->n = n + 1;
+}
+
+void unfold_free(struct unfold *x)
+{
+	free(x->all);
+	arena_free(x->arena);
+}
+
+static int limit(struct err *err)
+{
+	return err_set(err, ERR_LIMIT, "with it the policy unfolds into more than %d filters", MAX_SPECIFIC);
+}
+
+/* Drops what is the same before it grows, so that the size follows what counts.
+ * Growth stops once at the limit, so that the rule that exceeds it is the one named. */
+static int unfold_room(struct unfold *x, struct err *err)
 {
 	struct specific *all;
 	size_t size;
 
-	if (x->n == x->size) {
-		if (x->n >= MAX_SPECIFIC)
-			return err_set(err, ERR_LIMIT, "the policy unfolds into more than %d filters", MAX_SPECIFIC);
-		size = x->size ? 2 * x->size : 64;
-		all = realloc(x->all, size * sizeof(*all));
-		if (!all)
-			return err_nomem(err);
-		x->all = all;
-		x->size = size;
-	}
-	x->all[x->n++] = *f;
+	if (x->n < x->size)
+		return 0;
+	unfold_sort(x);
+	if (x->n > MAX_SPECIFIC)
+		return limit(err);
+	size = x->n + (x->n < MAX_SPECIFIC / 4 ? x->n + 64 : MAX_SPECIFIC / 4);
+	if (size > MAX_SPECIFIC && x->size <= MAX_SPECIFIC)
+		size = MAX_SPECIFIC + 1;
+	if (size <= x->size)
+		return 0;
+	all = realloc(x->all, size * sizeof(*all));
+	if (!all)
+		return err_nomem(err);
+	x->all = all;
+	x->size = size;
 	return 0;
+}
+
+static int specific_add(struct unfold *x, const struct specific *f, struct err *err)
+{
+	if (x->n_seen++ == MAX_SEEN)
+		return err_set(err, ERR_LIMIT, "with it the policy unfolds into more than %d filters, equal ones counted",
+		    MAX_SEEN);
+	if (unfold_room(x, err) < 0)
+		return -1;
+	x->all[x->n++] = *f;
+	return x->n > MAX_SPECIFIC ? unfold_room(x, err) : 0;
 }
 
 static int fact_of(enum ipsec_addr_kind k)
@@ -136,6 +190,15 @@ static unsigned filter_families(const struct ipsec_filter *f, const struct rende
 	return o->any_is_ipv4 ? 1 : 3;
 }
 
+/* What a filter's protocol is in IPv4 (0) or IPv6 (1); false: nothing there. */
+static bool protocol_of(uint8_t *ret, uint8_t protocol, unsigned families, int v6)
+{
+	const bool both = families == 3;
+
+	*ret = both && v6 && protocol == IPPROTO_ICMP ? IPPROTO_ICMPV6 : protocol;
+	return !(both && !v6 && protocol == IPPROTO_ICMPV6);
+}
+
 static int port_check(const struct ipsec_ports *p, const struct ipsec_filter *f, const char *which, struct err *err)
 {
 	if (!p->lo && !p->hi)
@@ -198,6 +261,16 @@ static const char *filter_comment(struct ruleset *r, const struct rs_origin *o, 
 	return rs_strdup(r, text);
 }
 
+void written_keep(struct ruleset *r, struct written *w)
+{
+	if (w->kept)
+		return;
+	w->comment = filter_comment(r, &w->origin, w->name);
+	w->kept = arena_memdup(r->arena, &w->origin, sizeof(w->origin));
+	if (!w->kept)
+		r->failed = true;
+}
+
 static void warn_unknown(struct unfold *x, const struct ipsec_rule *rule, const struct ipsec_filter *f)
 {
 	const int fact = fact_of(f->src.kind) >= 0 ? fact_of(f->src.kind) : fact_of(f->dst.kind);
@@ -232,21 +305,25 @@ static enum act_kind rule_kind(const struct ipsec_rule *rule)
 static int filter_add(struct unfold *x, const struct render_source *from, const struct ipsec_rule *rule,
     const struct ipsec_filter *f, struct err *err)
 {
-	struct specific s = { .tunnel = rule->tunnel, .conntype = rule->conntype, .protocol = f->protocol,
-		.kind = rule_kind(rule), .store = from->store };
-	const struct rs_origin origin = { f->id, rule->id, from->gpo };
+	struct specific s = { .tunnel = rule->tunnel, .conntype = rule->conntype, .kind = rule_kind(rule),
+		.store = from->store };
 	const unsigned families = filter_families(f, x->o);
 	size_t n_pairs = 0;
 
-	s.origin = arena_memdup(x->r->arena, &origin, sizeof(origin));
-	if (!s.origin)
-		return err_nomem(err);
 	if (filter_check(f, err) < 0)
 		return -1;
-	s.comment = filter_comment(x->r, &origin, *rule->name ? rule->name : rule->filter_list->name);
+	if (!x->arena)
+		x->arena = arena_new(0);
+	s.written = x->arena ? arena_zalloc(x->arena, 1, sizeof(*s.written)) : NULL;
+	if (!s.written)
+		return err_nomem(err);
+	s.written->origin = (struct rs_origin){ f->id, rule->id, from->gpo };
+	s.written->name = *rule->name ? rule->name : rule->filter_list->name;
 	for (int i = 0; i < 2; i++) {
+		if (!(families & 1u << i) || !protocol_of(&s.protocol, f->protocol, families, i))
+			continue;
 		s.family = i ? AF_INET6 : AF_INET;
-		if (families & 1u << i && family_add(x, &s, f, &n_pairs, err) < 0)
+		if (family_add(x, &s, f, &n_pairs, err) < 0)
 			return -1;
 	}
 	if (!n_pairs)
@@ -270,12 +347,21 @@ static int rule_add(struct unfold *x, const struct render_source *from, const st
 	return 0;
 }
 
+/* What unfold_room has left to be seen: more than the limit, but with equal ones. */
+static int limit_check(struct unfold *x, struct err *err)
+{
+	if (x->n > MAX_SPECIFIC)
+		unfold_sort(x);
+	return x->n > MAX_SPECIFIC ? limit(err) : 0;
+}
+
 int source_unfold(struct unfold *x, const struct render_source *from, struct err *err)
 {
+	const size_t last = from->policy->n_rules - 1;
 	char id[GUID_TEXT];
 
 	for (size_t i = 0; i < from->policy->n_rules; i++)
-		if (rule_add(x, from, &from->policy->rules[i], err) < 0) {
+		if (rule_add(x, from, &from->policy->rules[i], err) < 0 || (i == last && limit_check(x, err) < 0)) {
 			guid_text(&from->policy->rules[i].id, id);
 			return err_prefix(err, "rule %s '%s'", id, from->policy->rules[i].name);
 		}

@@ -20,9 +20,9 @@ char *arena_strndup(struct arena *a, const char *s, size_t len);	/* stops at len
 char *arena_printf(struct arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Room for one more element of `size` bytes in a growing array of n elements
- * (capacities are powers of two, the old copy stays in the arena).  Returns
- * the array, perhaps moved, or NULL. */
+/* Room for one more element of `size` bytes, zeroed, in a growing array of n elements:
+ * NULL with n 0, or what arena_grow gave before.  (Capacities are powers of two, the
+ * old copy stays in the arena.)  Returns the array, perhaps moved, or NULL. */
 void *arena_grow(struct arena *a, void *array, size_t n, size_t size);
 
 #endif

@@ -1,9 +1,9 @@
 /* Distinguished names, RFC 4514.  The comparable form is produced byte by byte
  * (struct canon), so comparing and hashing take no memory and cannot fail. */
-#include <stdio.h>
 #include <string.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/ident.h"
 
 enum canon_state { CANON_TYPE, CANON_VALUE, CANON_HEX, CANON_RAW, CANON_END };
@@ -16,22 +16,6 @@ struct canon {
 	uint8_t			 out[3];	/* the next bytes of the comparable form */
 	uint8_t			 n, i;
 };
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
-}
 
 static bool is_type_char(char c)
 {
@@ -72,8 +56,8 @@ static size_t escape_parse(uint8_t *ret, const char *p)
 static const char *type_start(const char *p)
 {
 	p = skip_spaces(p);
-	if (lower((uint8_t)p[0]) == 'o' && lower((uint8_t)p[1]) == 'i' &&
-	    lower((uint8_t)p[2]) == 'd' && p[3] == '.' && p[4] >= '0' && p[4] <= '9')
+	if (ascii_lower((uint8_t)p[0]) == 'o' && ascii_lower((uint8_t)p[1]) == 'i' &&
+	    ascii_lower((uint8_t)p[2]) == 'd' && p[3] == '.' && p[4] >= '0' && p[4] <= '9')
 		p += 4;
 	return p;
 }
@@ -118,6 +102,15 @@ static void canon_put(struct canon *c, const char *bytes, size_t n)
 	c->i = 0;
 }
 
+/* Bytes of a value that stand for themselves, but for their case. */
+static bool is_plain(uint8_t c)
+{
+	/* of 0x20 to 0x7f: all but space " # + , ; < > \\ and DEL */
+	static const uint32_t special[3] = { 0x5800180d, 0x10000000, 0x80000000 };
+
+	return c >= 0x80 || (c >= 0x20 && !(special[c / 32 - 1] >> c % 32 & 1));
+}
+
 static void canon_put_byte(struct canon *c, uint8_t b)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -127,7 +120,7 @@ static void canon_put_byte(struct canon *c, uint8_t b)
 	else if (strchr("\"+,;<>\\", b) || (b == '#' && c->first))
 		canon_put(c, (char[]){ '\\', (char)b }, 2);
 	else
-		canon_put(c, (char[]){ (char)lower(b) }, 1);
+		canon_put(c, (char[]){ (char)ascii_lower(b) }, 1);
 	c->first = false;
 }
 
@@ -189,7 +182,7 @@ static void canon_step(struct canon *c)
 	switch (c->state) {
 	case CANON_TYPE:
 		if (is_type_char(*c->p)) {
-			canon_put(c, (char[]){ (char)lower((uint8_t)*c->p++) }, 1);
+			canon_put(c, (char[]){ (char)ascii_lower((uint8_t)*c->p++) }, 1);
 			break;
 		}
 		canon_put(c, "=", 1);
@@ -200,7 +193,7 @@ static void canon_step(struct canon *c)
 		break;
 	case CANON_HEX:
 		if (*c->p == '#' || hex_digit(*c->p) >= 0) {
-			canon_put(c, (char[]){ (char)lower((uint8_t)*c->p++) }, 1);
+			canon_put(c, (char[]){ (char)ascii_lower((uint8_t)*c->p++) }, 1);
 			break;
 		}
 		c->p = skip_spaces(c->p);
@@ -223,6 +216,10 @@ static int canon_next(struct canon *c)
 	while (c->i == c->n) {
 		if (c->bad || c->state == CANON_END)
 			return -1;
+		if (c->state == CANON_VALUE && is_plain((uint8_t)*c->p)) {
+			c->first = false;
+			return ascii_lower((uint8_t)*c->p++);
+		}
 		c->i = c->n = 0;
 		canon_step(c);
 	}
@@ -279,14 +276,15 @@ bool dn_equal(const char *x, const char *y)
 
 	if (strcmp(x, y) == 0)
 		return true;
-	cx = canon_open(x);
-	cy = canon_open(y);
+	cx = canon_start(x);
+	cy = canon_start(y);
 	do {
 		b = canon_next(&cx);
 		if (b != canon_next(&cy))
 			return false;
 	} while (b >= 0);
-	return true;
+	/* A malformed one equals its own bytes only, and no comparable form has those. */
+	return !cx.bad && !cy.bad;
 }
 
 static void sip_round(uint64_t v[static 4])
@@ -303,17 +301,16 @@ static void sip_round(uint64_t v[static 4])
 	v[2] = v[2] << 32 | v[2] >> 32;
 }
 
-/* SipHash-1-3 over the comparable form. */
-uint64_t dn_hash(const char *dn, uint64_t seed)
+/* SipHash-1-3 of what is left of the comparable form. */
+static uint64_t canon_hash(struct canon *c, uint64_t seed)
 {
 	uint64_t v[4] = { seed ^ 0x736f6d6570736575, seed ^ 0x646f72616e646f6d,
 	    seed ^ 0x6c7967656e657261, seed ^ 0x7465646279746573 };
-	struct canon c = canon_open(dn);
 	uint64_t word = 0, len = 0;
 	int b;
 
 	do {
-		b = canon_next(&c);
+		b = canon_next(c);
 		if (b >= 0)
 			word |= (uint64_t)b << 8 * (len++ % 8);
 		else
@@ -331,6 +328,17 @@ uint64_t dn_hash(const char *dn, uint64_t seed)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+uint64_t dn_hash(const char *dn, uint64_t seed)
+{
+	struct canon c = canon_start(dn);
+	uint64_t hash = canon_hash(&c, seed);
+
+	if (!c.bad)
+		return hash;
+	c = (struct canon){ .p = dn, .state = CANON_RAW };
+	return canon_hash(&c, seed);
+}
+
 const char *dn_parent(const char *dn)
 {
 	for (; *dn && *dn != ','; dn++)
@@ -344,7 +352,7 @@ static const char *rdn_of_type(const char *dn, const char *type)
 {
 	const char *p = type_start(dn);
 
-	while (*type && lower((uint8_t)*p) == lower((uint8_t)*type)) {
+	while (*type && ascii_lower((uint8_t)*p) == ascii_lower((uint8_t)*type)) {
 		p++;
 		type++;
 	}

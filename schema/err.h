@@ -27,9 +27,9 @@ struct err {
 	char		msg[480];
 };
 
-/* Both return -1.  err_prefix keeps the code and puts "<text>: " in front; a
- * message that does not fit is cut at the end.  Control characters in what was
- * formatted are replaced by '?', and so is what is not UTF-8: messages quote the directory. */
+/* All three return -1.  err_prefix keeps the code and puts "<text>: " in front, cut to
+ * half of msg; a message that does not fit is cut at the end.  Control characters in what
+ * was formatted are replaced by '?', and so is what is not UTF-8: messages quote the directory. */
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int err_prefix(struct err *err, const char *fmt, ...)
@@ -37,7 +37,7 @@ int err_prefix(struct err *err, const char *fmt, ...)
 int err_nomem(struct err *err);
 
 /* "format", "offline"...: stable words for JSON and the worker's pipe. */
-const char *err_code_name(enum err_code code);
+const char *err_code_name(enum err_code code);	/* "unknown": not one of them */
 enum err_code err_code_parse(const char *name);	/* ERR_NONE: unknown name */
 
 #endif

@@ -38,7 +38,7 @@ bool facts_equal(const struct host_facts *a, const struct host_facts *b);
 int facts_write(const struct host_facts *f, FILE *out);
 /* Lines in any order, empty lines and '#' comments; errors: "line 3: ...". */
 int facts_read(struct host_facts **ret, const char *text, size_t len, struct err *err);
-struct json_t *facts_json(const struct host_facts *f);	/* {"dc": ["10.77.0.1"], ...} */
+struct json_t *facts_json(const struct host_facts *f);	/* {"dc": ["10.77.0.1"], ...}; NULL: no memory */
 const char *fact_name(enum fact_kind kind);
 
 bool ip_addr_read(struct ip_addr *ret, const char *text);

@@ -3,23 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "schema/arena.h"
+#include "schema/ascii.h"
 
 /* ---- GUID ---- */
 
 /* Byte of the value for each pair of printed digits. */
 static const uint8_t guid_order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 bool guid_parse(struct guid *ret, const char *text, size_t len)
 {

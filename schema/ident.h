@@ -56,7 +56,7 @@ bool dn_below(const char *dn, const char *top);	/* equal counts as below */
 char *dn_rdn_value(struct arena *a, const char *dn, const char *type);
 /* "DC=corp,DC=example" -> "corp.example" and back; NULL: no memory or no DC.
  * What stands below the domain is left out; anything above it, an empty part or
- * a part with a dot in it is no domain. */
+ * a part with a dot in it is no domain.  (A domain may end in one dot.) */
 char *dn_to_domain(struct arena *a, const char *dn);
 char *dn_from_domain(struct arena *a, const char *domain);
 

@@ -166,6 +166,7 @@ int blob_finish(struct wr *ret, struct wr *wr, int rc, struct err *err)
 		rc = err_set(err, ERR_LIMIT, "takes %zu bytes, more than %u", wr->len, BLOB_MAX);
 	if (rc) {
 		free(wr->p);
+		*wr = (struct wr){ 0 };
 		return -1;
 	}
 	*ret = *wr;

@@ -55,7 +55,7 @@ int blob_string_build(struct wr *wr, const char *s, const char *what, struct err
 /* Starts a block and returns where its body begins; _end writes Data-Length. */
 size_t blob_begin(struct wr *wr, enum blob_block block);
 void blob_end(struct wr *wr, size_t body);
-/* The pad, and the check that all went well; on error *wr is freed and empty. */
+/* The pad, and the check that all went well; on error *wr is freed and empty, *ret as it was. */
 int blob_finish(struct wr *ret, struct wr *wr, int rc, struct err *err);
 
 #endif

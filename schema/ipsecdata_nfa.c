@@ -7,7 +7,6 @@
 #include "schema/ipsecdata.h"
 #include "schema/ipsecdata_blob.h"
 #include "schema/snapshot.h"
-#include "schema/utf.h"
 
 static int auth_parse(struct ipsec_auth *m, struct arena *a, struct rd *rd, struct err *err)
 {

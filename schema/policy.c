@@ -5,8 +5,6 @@
 #include <string.h>
 
 #include "schema/arena.h"
-#include "schema/err.h"
-#include "schema/utf.h"
 
 struct ipsec_policy *policy_new(void)
 {

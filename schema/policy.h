@@ -152,7 +152,7 @@ struct ipsec_policy {
 	struct arena			*arena;
 	struct guid			 id;
 	const char			*dn, *name, *description;
-	const char			*when_changed;	/* generalized time of the policy object, or "" */
+	const char			*when_changed;	/* GeneralizedTime of the policy object, or "" */
 	uint32_t			 polling_seconds;	/* never 0 */
 	struct ipsec_isakmp		 isakmp;
 	struct ipsec_filter_list	*filter_lists;	/* by GUID, each once */

@@ -62,7 +62,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <string.h>
 
 #include "schema/policy.h"
 #include "schema/utf.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/ident.h"
 
@@ -342,19 +343,13 @@ const struct dir_search *snapshot_search(const struct dir_snapshot *s, const str
 
 /* ---- one entry ---- */
 
-static int lower(char c)
-{
-	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-}
-
-/* strcasecmp minds the locale: in a Turkish one 'I' is no capital 'i'. */
 int attr_name_cmp(const char *x, const char *y)
 {
-	while (*x && lower(*x) == lower(*y)) {
+	while (*x && ascii_lower((uint8_t)*x) == ascii_lower((uint8_t)*y)) {
 		x++;
 		y++;
 	}
-	return lower(*x) - lower(*y);
+	return ascii_lower((uint8_t)*x) - ascii_lower((uint8_t)*y);
 }
 
 const struct dir_attr *entry_attr(const struct dir_entry *e, const char *name)

@@ -73,7 +73,8 @@ int snapshot_add(struct dir_snapshot *s, const struct dir_query *q, enum dir_out
 /* By DN, constant time.  When several searches returned it the last answer
  * wins as a whole.  NULL unless FOUND.  state may be NULL. */
 const struct dir_entry *snapshot_entry(const struct dir_snapshot *s, const char *dn, enum dir_state *state);
-/* Last search with this very base, scope and filter, or NULL. */
+/* Last search with this very base, scope and filter (whatever its attrs and sd_flags),
+ * or NULL.  Good until the next snapshot_add. */
 const struct dir_search *snapshot_search(const struct dir_snapshot *s, const struct dir_query *q);
 /* -1: write error.  Pre-shared keys read "***"; an ipsecNFA that could not be
  * decoded and passwords are left out. */

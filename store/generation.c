@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gpo/assemble.h"
 #include "schema/arena.h"
 #include "schema/err.h"
 #include "schema/policy.h"
@@ -23,7 +22,7 @@ struct list {
 	struct row	rows[LIST_MAX];
 	size_t		n;
 	int64_t		next;		/* number of the next one */
-	bool		sealed;		/* the list passes its check */
+	bool		sound;		/* the list passes its check */
 };
 
 /* ---- digests ---------------------------------------------------------------------- */
@@ -108,21 +107,21 @@ static int rows_read(struct store *s, struct list *l, struct err *err)
 	return r == SQLITE_DONE ? 0 : store_sql_error(s, r, err);
 }
 
-static int seal_read(struct store *s, struct list *l, struct err *err)
+static int digest_read(struct store *s, struct list *l, struct err *err)
 {
-	sqlite3_stmt *st = store_stmt(s, ST_SEAL_GET, err);
+	sqlite3_stmt *st = store_stmt(s, ST_DIGEST_GET, err);
 	uint8_t want[DIGEST], have[DIGEST];
 	int r;
 
 	if (!st)
 		return -1;
-	l->sealed = false;
+	l->sound = false;
 	l->next = 1;
 	r = sqlite3_step(st);
 	if (r == SQLITE_ROW && column_digest(st, 1, have)) {
 		l->next = sqlite3_column_int64(st, 0);
 		list_digest(want, l);
-		l->sealed = !memcmp(want, have, DIGEST);
+		l->sound = !memcmp(want, have, DIGEST);
 	}
 	sqlite3_reset(st);
 	return r == SQLITE_ROW || r == SQLITE_DONE ? 0 : store_sql_error(s, r, err);
@@ -134,7 +133,7 @@ static int list_read(struct store *s, struct list **ret, struct err *err)
 
 	if (!l)
 		return err_nomem(err);
-	if (rows_read(s, l, err) < 0 || seal_read(s, l, err) < 0) {
+	if (rows_read(s, l, err) < 0 || digest_read(s, l, err) < 0) {
 		free(l);
 		return -1;
 	}
@@ -142,9 +141,9 @@ static int list_read(struct store *s, struct list **ret, struct err *err)
 	return 0;
 }
 
-static int list_seal(struct store *s, const struct list *l, struct err *err)
+static int digest_write(struct store *s, const struct list *l, struct err *err)
 {
-	sqlite3_stmt *st = store_stmt(s, ST_SEAL_SET, err);
+	sqlite3_stmt *st = store_stmt(s, ST_DIGEST_SET, err);
 	uint8_t digest[DIGEST];
 
 	if (!st)
@@ -163,20 +162,12 @@ int generation_init(struct store *s, struct err *err)
 	if (!l)
 		return err_nomem(err);
 	l->next = 1;
-	rc = list_seal(s, l, err);
+	rc = digest_write(s, l, err);
 	free(l);
 	return rc;
 }
 
 /* ---- loading -------------------------------------------------------------------------- */
-
-const struct gen_part *generation_part(const struct generation *g, const char *name)
-{
-	for (size_t i = 0; i < g->n_parts; i++)
-		if (!strcmp(g->parts[i].name, name))
-			return &g->parts[i];
-	return NULL;
-}
 
 /* 1: a part; 0: what stands there was never written so. */
 static int part_row(sqlite3_stmt *st, size_t seq, struct gen_part *ret, struct arena *a)
@@ -243,10 +234,10 @@ int generation_load(struct store *s, struct generation *ret, size_t *n_damaged, 
 		r = parts_read(s, &l->rows[i], ret, a, err);
 		bad += r == 0;
 	}
-	if (r == 0 && (l->n || !l->sealed))
+	if (r == 0 && (l->n || !l->sound))
 		r = store_damaged(s, err, l->n ? "no generation passes its check" : "the list of generations does not pass its check");
 	if (r >= 0)
-		*n_damaged = bad ? bad : !l->sealed;
+		*n_damaged = bad ? bad : !l->sound;
 	free(l);
 	return r;
 }
@@ -345,7 +336,7 @@ static int generation_write(struct store *s, struct list *l, const struct genera
 	if (rows_read(s, l, err) < 0)
 		return -1;
 	l->next = row.number + 1;
-	return list_seal(s, l, err);
+	return digest_write(s, l, err);
 }
 
 int generation_put(struct store *s, struct generation *g, struct err *err)
@@ -390,7 +381,7 @@ int generation_drop(struct store *s, struct err *err)
 
 	if (list_read(s, &l, err) < 0)
 		return -1;
-	if (l->n == 0 && l->sealed) {
+	if (l->n == 0 && l->sound) {
 		free(l);
 		return 0;
 	}
@@ -399,7 +390,7 @@ int generation_drop(struct store *s, struct err *err)
 	if (number_next(s, l, &l->next, err) < 0 || delete_before(s, INT64_MAX, err) < 0)
 		goto out;
 	l->n = 0;
-	if (list_seal(s, l, err) < 0 || cache_clear(s, err) < 0 || (own && store_commit(s, err) < 0))
+	if (digest_write(s, l, err) < 0 || cache_clear(s, err) < 0 || (own && store_commit(s, err) < 0))
 		goto out;
 	rc = 0;
 out:

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
+#include "store/file.h"
 #include "store/store.h"
 
 #define HEAD		"ipsecpol image 1\n"
@@ -23,8 +25,15 @@ static void digest_hex(char out[static HEX + 1], struct sha256_ctx *ctx)
 	uint8_t digest[SHA256_DIGEST_SIZE];
 
 	sha256_digest(ctx, sizeof(digest), digest);
-	for (size_t i = 0; i < sizeof(digest); i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	hex_text(out, digest, sizeof(digest));
+}
+
+const struct gen_part *part_find(const struct gen_part *parts, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(parts[i].name, name))
+			return &parts[i];
+	return NULL;
 }
 
 /* ---- reading --------------------------------------------------------------------------- */
@@ -77,8 +86,8 @@ static int part_parse(const char **p, const char *end, struct gen_part *ret, str
 	return 0;
 }
 
-/* The seal first: nothing of an image that does not pass is looked at. */
-static int seal_check(const char *text, size_t len, size_t *ret_body, struct err *err)
+/* First of all: nothing of an image that does not pass is looked at. */
+static int digest_check(const char *text, size_t len, size_t *ret_body, struct err *err)
 {
 	static const size_t tail = 4 + HEX + 1;	/* "end " HEX "\n" */
 	struct sha256_ctx ctx;
@@ -105,7 +114,7 @@ int image_parse(struct gen_part **ret, size_t *ret_n, struct arena *a, const cha
 	const char *p, *end;
 	size_t n = 0, body = 0;
 
-	if (seal_check(text, len, &body, err) < 0)
+	if (digest_check(text, len, &body, err) < 0)
 		return -1;
 	p = text + sizeof(HEAD) - 1;
 	parts = arena_zalloc(a, STORE_MAX_PARTS, sizeof(*parts));
@@ -116,16 +125,15 @@ int image_parse(struct gen_part **ret, size_t *ret_n, struct arena *a, const cha
 			return damaged(err, "too many parts");
 		if (part_parse(&p, end, &parts[n], a, err) < 0)
 			return -1;
-		for (size_t i = 0; i < n; i++)
-			if (!strcmp(parts[i].name, parts[n].name))
-				return damaged(err, "a part is there twice");
+		if (part_find(parts, n, parts[n].name))
+			return damaged(err, "a part is there twice");
 	}
 	*ret = parts;
 	*ret_n = n;
 	return 0;
 }
 
-static int file_read(int fd, char **ret, size_t *ret_len, struct err *err)
+static int file_read(int fd, const char *path, char **ret, size_t *ret_len, struct err *err)
 {
 	size_t len = 0, size;
 	struct stat st;
@@ -133,13 +141,15 @@ static int file_read(int fd, char **ret, size_t *ret_len, struct err *err)
 	ssize_t n;
 
 	if (fstat(fd, &st) < 0)
-		return err_set(err, ERR_SYSTEM, "%s", strerror(errno));
+		return err_set(err, ERR_SYSTEM, "cannot read '%s': %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_DENIED, "not a regular file");
-	if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return err_set(err, ERR_DENIED, "others may write it (owner %u, mode %04o)", (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+		return err_set(err, ERR_DENIED, "'%s' is not a regular file", path);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return err_set(err, ERR_DENIED, "'%s' belongs to another user (uid %u)", path, (unsigned)st.st_uid);
+	if (file_mode_check(path, &st, err) < 0)
+		return -1;
 	if (st.st_size > (off_t)IMAGE_MAX)
-		return err_set(err, ERR_LIMIT, "too large");
+		return err_set(err, ERR_LIMIT, "'%s' is too large", path);
 	size = (size_t)st.st_size + 1;
 	text = malloc(size);
 	if (!text)
@@ -148,7 +158,7 @@ static int file_read(int fd, char **ret, size_t *ret_len, struct err *err)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			err_set(err, ERR_SYSTEM, "%s", strerror(errno));
+			err_set(err, ERR_SYSTEM, "cannot read '%s': %s", path, strerror(errno));
 			free(text);
 			return -1;
 		}
@@ -169,10 +179,12 @@ int image_read(const char *path, struct gen_part **ret, size_t *ret_n, struct ar
 	if (fd < 0)
 		return err_set(err, errno == ENOENT ? ERR_ABSENT : errno == EACCES || errno == ELOOP ? ERR_DENIED : ERR_SYSTEM,
 		    "cannot open '%s': %s", path, strerror(errno));
-	if (file_read(fd, &text, &len, err) == 0)
-		rc = image_parse(ret, ret_n, a, text, len, err);
+	if (file_read(fd, path, &text, &len, err) < 0)
+		goto out;
+	rc = image_parse(ret, ret_n, a, text, len, err);
 	if (rc < 0)
 		err_prefix(err, "'%s'", path);
+out:
 	free(text);
 	close(fd);
 	return rc;
@@ -217,24 +229,21 @@ static int names_check(const struct gen_part *parts, size_t n_parts, struct err 
 
 		if (!*name || strlen(name) > NAME_MAX_BYTES || strspn(name, name_chars) != strlen(name))
 			return err_set(err, ERR_FORMAT, "image: bad name '%.70s' of a part", name);
-		for (size_t k = 0; k < i; k++)
-			if (!strcmp(parts[k].name, name))
-				return err_set(err, ERR_FORMAT, "image: part '%s' is given twice", name);
+		if (part_find(parts, i, name))
+			return err_set(err, ERR_FORMAT, "image: part '%s' is given twice", name);
 		if (parts[i].len > STORE_MAX_PART || (total += parts[i].len) > IMAGE_MAX - 65536)
 			return err_set(err, ERR_LIMIT, "image: part '%s' is too large", name);
 	}
 	return 0;
 }
 
-static int folder_sync(const char *path)
+/* Of the file that was renamed to path. */
+static int path_sync(const char *path, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	int rc = fd < 0 ? -1 : fsync(fd);
+	int rc = folder ? folder_sync(folder, err) : err_nomem(err);
 
-	if (fd >= 0)
-		close(fd);
 	free(folder);
 	return rc;
 }
@@ -266,10 +275,10 @@ int image_write(const char *path, const struct gen_part *parts, size_t n_parts, 
 	f = NULL;
 	if (rc == 0)
 		rc = rename(temp, path);
-	if (rc == 0)
-		rc = folder_sync(path);
-	if (rc == 0)
+	if (rc == 0) {
+		rc = path_sync(path, err);
 		goto out;
+	}
 fail:
 	rc = err_set(err, ERR_SYSTEM, "cannot write '%s': %s", path, strerror(errno));
 	if (f)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/utf.h"
 #include "store/store_db.h"
@@ -10,15 +11,10 @@
 
 /* ---- names -------------------------------------------------------------------- */
 
-static char fold_char(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 static void fold(char *out, const char *name, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		out[i] = fold_char(name[i]);
+		out[i] = (char)ascii_lower((uint8_t)name[i]);
 }
 
 static void sum_begin(struct sha256_ctx *ctx, const char *kind, int64_t id)
@@ -120,7 +116,7 @@ static const char *key_row(sqlite3_stmt *st, int64_t parent, size_t *ret_len)
 static bool fold_equal(const char *a, const char *b, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (fold_char(a[i]) != fold_char(b[i]))
+		if (ascii_lower((uint8_t)a[i]) != ascii_lower((uint8_t)b[i]))
 			return false;
 	return true;
 }
@@ -406,6 +402,15 @@ int reg_get(struct store *s, const char *key, const char *name, struct reg_value
 	return r;
 }
 
+/* After the last row: r is what sqlite3_step said, or -1 with an error of ours. */
+static int rows_end(struct store *s, sqlite3_stmt *st, int r, struct err *err)
+{
+	if (r >= 0 && r != SQLITE_DONE)
+		r = store_sql_error(s, r, err);
+	sqlite3_reset(st);
+	return r < 0 ? -1 : 0;
+}
+
 int reg_values(struct store *s, const char *key, struct reg_value **ret, size_t *ret_n, struct arena *a, struct err *err)
 {
 	struct reg_value *all = NULL;
@@ -429,10 +434,7 @@ int reg_values(struct store *s, const char *key, struct reg_value **ret, size_t 
 		}
 		n++;
 	}
-	if (r > 0 && r != SQLITE_DONE)
-		r = store_sql_error(s, r, err);
-	sqlite3_reset(st);
-	if (r < 0)
+	if (rows_end(s, st, r, err) < 0)
 		return -1;
 	*ret = all;
 	*ret_n = n;
@@ -468,10 +470,7 @@ int reg_subkeys(struct store *s, const char *key, const char ***ret, size_t *ret
 		}
 		n++;
 	}
-	if (r > 0 && r != SQLITE_DONE)
-		r = store_sql_error(s, r, err);
-	sqlite3_reset(st);
-	if (r < 0)
+	if (rows_end(s, st, r, err) < 0)
 		return -1;
 	*ret = all;
 	*ret_n = n;

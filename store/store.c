@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "schema/err.h"
+#include "store/file.h"
 #include "store/store_db.h"
 
 #define SCHEMA_VERSION	1
@@ -44,8 +45,8 @@ static const char *const sql[N_STMTS] = {
 	[ST_VALUE_GET] = "SELECT name, type, data, sum FROM value WHERE key = ?1 AND fold = ?2",
 	[ST_VALUE_LIST] = "SELECT name, type, data, sum FROM value WHERE key = ?1 ORDER BY fold",
 	[ST_VALUE_DELETE] = "DELETE FROM value WHERE key = ?1 AND fold = ?2",
-	[ST_SEAL_GET] = "SELECT next, digest FROM seal WHERE id = 1",
-	[ST_SEAL_SET] = "INSERT INTO seal (id, next, digest) VALUES (1, ?1, ?2) ON CONFLICT (id) DO UPDATE SET next = ?1, digest = ?2",
+	[ST_DIGEST_GET] = "SELECT next, digest FROM seal WHERE id = 1",
+	[ST_DIGEST_SET] = "INSERT INTO seal (id, next, digest) VALUES (1, ?1, ?2) ON CONFLICT (id) DO UPDATE SET next = ?1, digest = ?2",
 	[ST_GEN_LIST] = "SELECT number, taken, digest FROM generation ORDER BY number DESC",
 	[ST_GEN_ADD] = "INSERT INTO generation (number, taken, digest) VALUES (?1, ?2, ?3)",
 	[ST_GEN_DELETE] = "DELETE FROM generation WHERE number < ?1",
@@ -175,13 +176,11 @@ void store_rollback(struct store *s)
 
 /* ---- the folder ------------------------------------------------------------------ */
 
-static int mode_check(const char *path, const struct stat *st, struct err *err)
+static int guard_check(const char *path, const struct stat *st, struct err *err)
 {
 	if (st->st_uid != geteuid())
 		return err_set(err, ERR_DENIED, "'%s' belongs to another user (uid %u)", path, (unsigned)st->st_uid);
-	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		return err_set(err, ERR_DENIED, "'%s' is writable for others than its owner (mode %04o)", path, (unsigned)st->st_mode & 07777);
-	return 0;
+	return file_mode_check(path, st, err);
 }
 
 static int folder_check(const char *dir, enum store_mode mode, struct err *err)
@@ -194,7 +193,7 @@ static int folder_check(const char *dir, enum store_mode mode, struct err *err)
 		return err_set(err, errno == ENOENT ? ERR_ABSENT : errno == EACCES ? ERR_DENIED : ERR_SYSTEM, "store '%s': %s", dir, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ERR_SYSTEM, "'%s' is not a directory", dir);
-	return mode_check(dir, &st, err);
+	return guard_check(dir, &st, err);
 }
 
 /* 1: there; 0: not. */
@@ -209,7 +208,7 @@ static int file_check(const char *path, struct err *err)
 	}
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_DENIED, "'%s' is not a regular file", path);
-	if (mode_check(path, &st, err) < 0)
+	if (guard_check(path, &st, err) < 0)
 		return -1;
 	/* SQLite takes an empty file for a new database; ours never is empty. */
 	if (st.st_size == 0)
@@ -234,20 +233,6 @@ static int lock_take(const char *dir, struct err *err)
 		return -1;
 	}
 	return fd;
-}
-
-static int folder_sync(const char *dir, struct err *err)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fsync(fd) < 0) {
-		err_set(err, ERR_SYSTEM, "cannot sync '%s': %s", dir, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	close(fd);
-	return 0;
 }
 
 /* ---- opening ----------------------------------------------------------------------- */

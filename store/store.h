@@ -6,8 +6,9 @@
  *
  * SQLite does not notice changed bytes, so each value and each generation carries
  * a SHA-256 of its own, and the list of generations one over all of them: "nothing is
- * assigned" is believed only when the list says so.  After any ERR_DAMAGED the
- * transaction is rolled back; the file stays as it is for whoever looks into it. */
+ * assigned" is believed only when the list says so.  Within begin..commit the caller
+ * rolls back after any -1; generation_put and _drop do it for a transaction of their
+ * own.  A damaged file stays as it is for whoever looks into it. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -61,15 +62,16 @@ void store_rollback(struct store *s);
 int reg_set(struct store *s, const char *key, const struct reg_value *v, struct err *err);
 int reg_delete_value(struct store *s, const char *key, const char *name, struct err *err);
 int reg_delete_key(struct store *s, const char *key, struct err *err);	/* with all below; absent: no error */
-/* Reading.  1 found, 0 absent (for the lists: the key; "" is HKLM itself), -1 error.  Results in `a`, lists
- * sorted by name without case. */
+/* Reading.  1 found, 0 absent (for the lists: the key), -1 error.  Results in `a`, lists
+ * sorted by name without case.  "" is HKLM itself, which has subkeys only. */
 int reg_get(struct store *s, const char *key, const char *name, struct reg_value *ret, struct arena *a, struct err *err);
 int reg_values(struct store *s, const char *key, struct reg_value **ret, size_t *ret_n, struct arena *a, struct err *err);
 int reg_subkeys(struct store *s, const char *key, const char ***ret, size_t *ret_n, struct arena *a, struct err *err);
 
 /* ---- generations: what a refresh enforced, as named texts ----
- * Parts: "policy" (sealed canonical text), "rsop", "rsop.json", "snapshot",
- * "facts", "hints", "meta".  A SHA-256 over all of them is checked on load. */
+ * Parts: "policy" (canonical text, POLICY_SEALED; it must be there), and as the caller
+ * likes "gpo", "gpo-name", "facts", "hints", "site", "rsop", "rsop.json", "snapshot",
+ * "server".  A SHA-256 over all of them is checked on load. */
 struct gen_part {
 	const char	*name;
 	const char	*text;		/* NUL behind it, not counted */
@@ -83,25 +85,33 @@ struct generation {
 	size_t		 n_parts;
 };
 
+const struct gen_part *part_find(const struct gen_part *parts, size_t n, const char *name);	/* NULL: none */
+static inline const struct gen_part *generation_part(const struct generation *g, const char *name)
+{
+	return part_find(g->parts, g->n_parts, name);
+}
+
 #define STORE_GENERATIONS	8	/* kept */
 
 #define STORE_MAX_PARTS	32
 #define STORE_MAX_PART	(256u << 20)	/* bytes, one text */
 
-/* One transaction (its own unless one was begun): number is assigned; the
- * generation becomes current and the registry's Policy\Cache key holds the policy's
- * objects as Windows would.  (The policy part is parsed for that.) */
+/* One transaction (its own unless one was begun) of a generation whose taken and
+ * parts the caller has set: number is assigned, it becomes current, and the registry's
+ * Policy\Cache key holds the policy's objects as Windows would; nothing, when the
+ * policy cannot be said as objects.  ERR_FORMAT: no policy, or not one, or bad names. */
 int generation_put(struct store *s, struct generation *g, struct err *err);
-/* The newest generation that passes its check; *n_damaged counts newer ones that
- * did not (at least 1 when the list of them does not pass its own).  1 found, 0 none
- * (nothing assigned, or dropped), -1 error: ERR_DAMAGED when there were some and none passes. */
+/* The newest generation that passes its check.  1 found, 0 none (nothing assigned, or
+ * dropped), -1 error: ERR_DAMAGED when there were some and none passes.  *n_damaged, set
+ * unless -1, counts newer ones that did not pass (at least 1 when the list of them does
+ * not pass its own). */
 int generation_load(struct store *s, struct generation *ret, size_t *n_damaged, struct arena *a, struct err *err);
 /* Nothing is assigned: no generation is left (nor its keys, nor its pre-shared
  * keys in unused pages) and Policy\Cache is empty.  Writes only when there was something. */
 int generation_drop(struct store *s, struct err *err);
-const struct gen_part *generation_part(const struct generation *g, const char *name);	/* NULL: none */
 
-/* ---- boot image: one flat sealed file, the only thing the boot unit reads ----
+/* ---- boot image: a second copy of what is enforced, one flat file under a digest;
+ * read when the store is damaged ----
  *
  *   ipsecpol image 1
  *   part NAME LENGTH		then LENGTH bytes and a newline, any number

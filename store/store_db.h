@@ -18,7 +18,7 @@ enum stmt {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
 	ST_KEY_FIND, ST_KEY_ADD, ST_KEY_CHILDREN, ST_KEY_DELETE_VALUES, ST_KEY_DELETE,
 	ST_VALUE_SET, ST_VALUE_GET, ST_VALUE_LIST, ST_VALUE_DELETE,
-	ST_SEAL_GET, ST_SEAL_SET,
+	ST_DIGEST_GET, ST_DIGEST_SET,
 	ST_GEN_LIST, ST_GEN_ADD, ST_GEN_DELETE, ST_GEN_DELETE_PARTS,
 	ST_PART_ADD, ST_PART_LIST,
 	N_STMTS
@@ -41,7 +41,7 @@ int store_run(struct store *s, sqlite3_stmt *st, struct err *err);
 int store_sql_error(struct store *s, int code, struct err *err);
 int store_damaged(struct store *s, struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* An empty list of generations, sealed: part of making a new database. */
+/* An empty list of generations under its digest: part of making a new database. */
 int generation_init(struct store *s, struct err *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* image_parse on any bytes, and on bytes sealed as an image is, so that what lies
+/* image_parse on any bytes, and on bytes under a digest as those of an image are, so that what lies
  * behind the digest is reached: no crash, and what is accepted stays the same when
  * it is written and parsed again. */
 #include <nettle/sha2.h>
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char head[] = "ipsecpol image 1\n";
 
-static char *sealed(const char *body, size_t len, size_t *ret_len)
+static char *image_of(const char *body, size_t len, size_t *ret_len)
 {
 	size_t n = sizeof(head) - 1 + len;
 	uint8_t digest[SHA256_DIGEST_SIZE];
@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!a)
 		abort();
 	image_parse(&parts, &n, a, (const char *)data, size, &err);
-	text = sealed((const char *)data, size, &len);
+	text = image_of((const char *)data, size, &len);
 	if (image_parse(&parts, &n, a, text, len, &err) == 0)
 		same(parts, n, (const char *)data, size);
 	else if (err.code != ERR_DAMAGED)

@@ -53,7 +53,7 @@ static void source_add(struct mk *m, const char *store)
 	p->polling_seconds = 600;
 	m->policies[m->n_sources] = p;
 	m->sources[m->n_sources] = (struct render_source){ .policy = p, .store = i, .gpo_name = "" };
-	if (i == STORE_DOMAIN) {
+	if (i == RENDER_DOMAIN) {
 		m->sources[m->n_sources].gpo = number_guid(0xaaaaaaaa, 2);
 		m->sources[m->n_sources].gpo_name = "Test GPO";
 	}

@@ -25,6 +25,20 @@ static bool families_fit(const struct mk *m, const struct ipsec_filter *f, bool 
 	    (f->dst.family == AF_UNSPEC || f->dst.family == want);
 }
 
+/* Who writes ICMP without a family means the ICMP of each. */
+static bool protocol_fits(const struct mk *m, const struct ipsec_filter *f, const struct packet *p)
+{
+	const bool both = f->src.family == AF_UNSPEC && f->dst.family == AF_UNSPEC && !m->o.any_is_ipv4;
+
+	if (!f->protocol)
+		return true;
+	if (both && f->protocol == 1)
+		return p->proto == (p->v4 ? 1 : 58);
+	if (both && f->protocol == 58 && p->v4)
+		return false;
+	return f->protocol == p->proto;
+}
+
 static bool addr_in(const uint8_t *a, const struct ipsec_addr *n, int len)
 {
 	return memcmp(a, n->lo, (size_t)len) >= 0 && memcmp(a, n->hi, (size_t)len) <= 0;
@@ -77,7 +91,7 @@ static bool line_fits(const struct mk *m, const struct line *l, const struct pac
 		return false;
 	if (l->rule->conntype == IPSEC_CONN_DIALUP && !p->dialup)
 		return false;
-	if (l->filter->protocol && l->filter->protocol != p->proto)
+	if (!protocol_fits(m, l->filter, p))
 		return false;
 	if (!side_fits(m, l->src, p->src, p->v4, p->way == WAY_OUT && p->src_local) ||
 	    !side_fits(m, l->dst, p->dst, p->v4, p->way == WAY_IN && p->dst_local))

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/facts.h"
 #include "schema/ident.h"
@@ -896,9 +897,28 @@ static void ip_addr_is_read_strictly(void **state)
 	assert_string_equal(text, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
 }
 
+static void test_ascii(void **state)
+{
+	static const uint8_t bytes[] = { 0x00, 0x09, 0xaf, 0xff };
+	char text[2 * sizeof(bytes) + 1];
+
+	(void)state;
+	hex_text(text, bytes, sizeof(bytes));
+	assert_string_equal(text, "0009afff");
+	hex_text(text, bytes, 0);
+	assert_string_equal(text, "");
+	for (int c = 0; c < 256; c++) {
+		const char *digit = c ? strchr("0123456789abcdefABCDEF", c) : NULL;
+
+		assert_int_equal(hex_digit((char)c), digit ? (int)strtol((char[]){ (char)c, 0 }, NULL, 16) : -1);
+		assert_int_equal(ascii_lower((uint8_t)c), c >= 'A' && c <= 'Z' ? c + 32 : c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ascii),
 		cmocka_unit_test(err_says_where_and_what),
 		cmocka_unit_test(err_has_no_control_characters),
 		cmocka_unit_test(err_is_cut_at_the_end),

@@ -2,12 +2,7 @@
 # The daemon as a member of a real Samba AD domain: Kerberos with the machine's key through
 # the unprivileged worker, the policy in the kernel, the DC that goes and comes back, and a
 # policy that blocks everything but must not lock out its own removal.
-: "${builddir:?}" "${srcdir:?}"
-if [ -z "${IPSECPOL_TEST_NS:-}" ]; then
-	builddir=$(cd "$builddir" && pwd) srcdir=$(cd "$srcdir" && pwd) IPSECPOL_TEST_NS=1
-	export builddir srcdir IPSECPOL_TEST_NS
-	exec unshare -nmpf --kill-child --mount-proc --propagation private sh "$0" "$@"
-fi
+. "${srcdir:?}/tests/lib/alone.sh"
 . "$srcdir/tests/lib/check.sh"
 . "$srcdir/tests/lib/slapd.sh"
 . "$srcdir/tests/lib/samba.sh"

@@ -133,6 +133,68 @@ static void add_subnet(struct world *w, const char *cn, const char *site)
 	world_add(w, dn, "objectClass", "subnet", "cn", cn, *site ? "siteObject" : NULL, object, NULL);
 }
 
+static void expect_no_site(struct world *w, const char *own, const char *default_site, const char *note)
+{
+	const struct gp_options o = { 0 };
+	struct gp_subject who = host1;
+	struct gp_rsop *r;
+	struct ip_addr addr;
+	struct err err;
+	char *text;
+
+	assert_true(ip_addr_read(&addr, own));
+	who.self = true;
+	who.addresses = &addr;
+	who.n_addresses = 1;
+	who.default_site = default_site;
+	text = world_rsop(w, &who, false, &err);
+	assert_non_null(text);
+	assert_non_null(strstr(text, arena_printf(w->a, "\nSite      none (%s)\n", note)));
+	free(text);
+	assert_int_equal(gp_resolve(&r, w->snapshot, &who, &o, &err), 0);
+	assert_string_equal(r->site, "");
+	assert_string_equal(r->site_from, "");
+	assert_string_equal(r->site_note, note);
+	assert_int_equal(r->soms[r->n_soms - 1].type, GP_SOM_DOMAIN);
+	rsop_free(r);
+}
+
+/* A subnet cannot make any object the site. */
+static void test_site_is_none(void **state)
+{
+	static const char subnet[] = "CN=10.77.0.64/26,CN=Subnets,CN=Sites," W_CONF;
+	static const char *const names[] = { "OU=Evil," W_BASE, "CN=x,CN=Branch,CN=Sites," W_CONF, "CN=Sites," W_CONF,
+		"CN=Branch,CN=Sites,CN=Configuration,DC=other,DC=example", "CN=Branch", "nonsense", "" };
+	struct gp_subject who = host1;
+	struct err err;
+
+	(void)state;
+	who.site = "Branch";
+	for (int ad = 0; ad < 2; ad++) {
+		struct world *w = world_example(ad);
+
+		world_add(w, "OU=Evil," W_BASE, "objectClass", "site", "gPLink", W_LINK("3", "2"), NULL);
+		world_add(w, "CN=x,CN=Branch,CN=Sites," W_CONF, "objectClass", "site", "gPLink", W_LINK("3", "2"), NULL);
+		for (size_t i = 0; i < N(names); i++) {
+			world_set(w, subnet, "siteObject", names[i]);
+			expect_no_site(w, "10.77.0.70", "Branch", arena_printf(w->a, "subnet '%s': '%s' is no name of a site", subnet, names[i]));
+		}
+		world_set(w, subnet, "siteObject", "cn=branch, cn=sites," W_CONF);
+		expect_site(w, "10.77.0.70", NULL, "branch", "subnet");
+		world_set(w, subnet, "siteObject", "CN=Branch,CN=Sites," W_CONF);
+		world_set(w, "CN=Branch,CN=Sites," W_CONF, "objectClass", "sitesContainer");
+		expect_no_site(w, "10.77.0.70", NULL, arena_printf(w->a, "subnet '%s': 'CN=Branch,CN=Sites," W_CONF "' is not a site", subnet));
+		if (ad) {
+			answer_ping(w, 23, "Branch");
+			expect_no_site(w, "10.77.0.70", NULL, "'CN=Branch,CN=Sites," W_CONF "' is not a site");
+		}
+		/* What the administrator said is an error. */
+		assert_non_null(strcasestr(world_summary(w, &who, false, &err), "error format: site 'Branch' (configured): "
+		    "'CN=Branch,CN=Sites," W_CONF "' is not a site"));
+		world_free(w);
+	}
+}
+
 static void test_site_subnets(void **state)
 {
 	struct world *w = world_example(false);
@@ -162,6 +224,8 @@ static void test_site_subnets(void **state)
 	/* A site that a subnet names but that is not there is none. */
 	world_del(w, "CN=Six,CN=Sites," W_CONF);
 	expect_site(w, "2001:db8:8000::1", NULL, "", "");
+	expect_no_site(w, "2001:db8:8000::1", NULL, "subnet 'CN=2001:db8::/33,CN=Subnets,CN=Sites," W_CONF "': "
+	    "'CN=Six,CN=Sites," W_CONF "' does not exist");
 	assert_true(ip_addr_read(&own, "10.77.0.64"));
 	who.self = true;
 	who.addresses = &own;
@@ -396,7 +460,80 @@ static void test_domains(void **state)
 	who.site = "Branch";
 	assert_string_equal(world_summary(w, &who, false, &err), "7:enforced applies 2:applies 1:applies => branch policy");
 	assert_int_equal(w->n_asked, 7);
-	assert_string_equal(w->snapshot->searches[5].q.base, "CN=Policies,CN=System,DC=other,DC=example");
+	assert_string_equal(w->snapshot->searches[4].q.base, "CN=Policies,CN=System,DC=other,DC=example");
+	world_free(w);
+}
+
+/* At most eight other domains are asked, the strongest links' first; the rest is unreadable. */
+static void test_many_domains(void **state)
+{
+	const struct gp_options o = { 0 };
+	struct world *w = world_example(true);
+	char *link = arena_strdup(w->a, ""), dn[200];
+	struct gp_rsop *r;
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 12; i++) {
+		snprintf(dn, sizeof(dn), "CN={CCCCCCCC-0000-0000-0000-%012d},CN=Policies,CN=System,DC=other%d,DC=example", i, i);
+		link = arena_printf(w->a, "%s[LDAP://%s;%d]", link, dn, i == 1 ? 1 : 0);
+		world_gpo(w, dn, "foreign", "3");
+		world_set(w, dn, "flags", "3");
+	}
+	world_set(w, "OU=Web,OU=Servers," W_BASE, "gPLink", link);
+	assert_int_equal(world_run(w, &host1, &err), 0);
+	assert_int_equal(w->n_asked, 5 + 8);
+	assert_int_equal(gp_resolve(&r, w->snapshot, &host1, &o, &err), 0);
+	assert_int_equal(r->n_gpos, 2 + 12);
+	for (int i = 0; i < 12; i++) {
+		const struct gp_gpo *g = &r->gpos[2 + i];
+
+		assert_int_equal(g->verdict, i >= 4 ? GP_GPO_DISABLED : i == 1 ? GP_LINK_DISABLED : GP_UNREADABLE);
+		assert_string_equal(g->note, i >= 4 ? "all settings" : i == 1 ? "" : "in one of too many other domains: not asked");
+	}
+	rsop_free(r);
+	/* Nothing left that is assigned: they might have. */
+	world_set(w, W_GPO("1"), "flags", "3");
+	world_set(w, W_GPO("2"), "flags", "3");
+	assert_int_equal(world_run(w, &host1, &err), 0);
+	assert_int_equal(gp_resolve(&r, w->snapshot, &host1, &o, &err), 0);
+	assert_int_equal(r->assignment, GP_UNKNOWN);
+	assert_int_equal(r->why, ERR_DENIED);
+	assert_string_equal(r->reason, "GPO 'CN={CCCCCCCC-0000-0000-0000-000000000003},CN=Policies,CN=System,DC=other3,DC=example': "
+	    "in one of too many other domains: not asked, and nothing else is assigned");
+	rsop_free(r);
+	world_free(w);
+}
+
+/* A thousand links that lead nowhere, by names of thousands of bytes: a bounded
+ * number of questions, cold and warm. */
+static void test_many_missing(void **state)
+{
+	struct world *w = world_example(false);
+	struct gp_subject who = host1;
+	char *link = malloc(2 << 20), *p = link, *cold, *warm;
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 990; i++)
+		p += sprintf(p, "[LDAP://CN={%08X-%01800d},CN=Policies,CN=System," W_BASE ";0]", i, 0);
+	world_set(w, "OU=Web,OU=Servers," W_BASE, "gPLink", link);
+	cold = world_rsop(w, &who, false, &err);
+	assert_non_null(cold);
+	assert_true(w->n_asked <= 3 + 20 + 32 + 2);
+	assert_non_null(strstr(cold, "   unreadable          CN={00000000-"));
+	assert_non_null(strstr(cold, "too many GPOs are missing: not asked\n"));
+	assert_non_null(strstr(cold, "\nAssigned: policy 'server policy'"));
+	world_hints(w, &who);
+	warm = world_rsop(w, &who, false, &err);
+	assert_string_equal(warm, cold);
+	free(warm);
+	free(cold);
+	memset(p, ' ', (size_t)(link + (2 << 20) - p));
+	link[(2 << 20) - 1] = '\0';
+	world_set(w, "OU=Web,OU=Servers," W_BASE, "gPLink", link);
+	assert_string_equal(world_summary(w, &host1, false, &err), "error limit: more than 2097152 bytes of gPLink above '" W_HOST "'");
+	free(link);
 	world_free(w);
 }
 
@@ -486,7 +623,7 @@ static void test_elsewhere_own(void **state)
 		{ W_BASE, "error offline: '" W_BASE "' is not held by this server" },
 		{ "OU=Servers," W_BASE, "error absent: computer HOST1$ does not exist in corp.example (or may not be read)" },
 		{ "CN=Branch,CN=Sites," W_CONF, "error offline: site 'CN=Branch,CN=Sites," W_CONF "' is not held by this server" },
-		{ W_POL, "error offline: GPO 'cn={aaaaaaaa-0000-0000-0000-000000000003},cn=policies,cn=system," W_BASE
+		{ W_POL, "error offline: GPO 'cn={aaaaaaaa-0000-0000-0000-000000000002},cn=policies,cn=system," W_BASE
 		    "' is not held by this server" },
 		{ W_GPO("2"), "error offline: GPO 'cn={aaaaaaaa-0000-0000-0000-000000000002},cn=policies,cn=system," W_BASE
 		    "' is not held by this server" },
@@ -561,6 +698,7 @@ int main(void)
 		cmocka_unit_test(test_site_configured),
 		cmocka_unit_test(test_site_ping),
 		cmocka_unit_test(test_site_subnets),
+		cmocka_unit_test(test_site_is_none),
 		cmocka_unit_test(test_searches_ad),
 		cmocka_unit_test(test_searches_openldap),
 		cmocka_unit_test(test_searches_missing),
@@ -570,6 +708,8 @@ int main(void)
 		cmocka_unit_test(test_dangling_objects),
 		cmocka_unit_test(test_many_gpos),
 		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_many_domains),
+		cmocka_unit_test(test_many_missing),
 		cmocka_unit_test(test_elsewhere),
 		cmocka_unit_test(test_elsewhere_below),
 		cmocka_unit_test(test_elsewhere_own),

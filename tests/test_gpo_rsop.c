@@ -101,7 +101,7 @@ static void test_json(void **state)
 {
 	static const char want[] = "{\"computer\":\"HOST1$\","
 	    "\"computer_dn\":\"CN=HOST1,OU=Web,OU=Servers,DC=corp,DC=example\",\"domain\":\"corp.example\","
-	    "\"site\":\"\",\"site_from\":\"\",\"token_from\":\"rootDSE\",\"assignment\":\"assigned\",\"reason\":\"\","
+	    "\"site\":\"\",\"site_from\":\"\",\"site_note\":\"\",\"token_from\":\"rootDSE\",\"assignment\":\"assigned\",\"reason\":\"\","
 	    "\"policy\":{\"dn\":\"CN=ipsecPolicy{72385230-70FA-11D1-864C-14A300000001},CN=IP Security,CN=System,DC=corp,DC=example\","
 	    "\"id\":\"{72385230-70fa-11d1-864c-14a300000001}\",\"name\":\"domain policy\"},"
 	    "\"winner\":\"{aaaaaaaa-0000-0000-0000-000000000001}\",\"soms\":["
@@ -198,6 +198,8 @@ static void off_and_denied(struct world *w)
 	wmi(w);
 }
 
+#define MALFORMED2 "2:malformed 1:applies => format: GPO 'cn={aaaaaaaa-0000-0000-0000-000000000002},cn=policies,cn=system," W_BASE "': "
+
 static void test_verdicts(void **state)
 {
 	(void)state;
@@ -206,7 +208,7 @@ static void test_verdicts(void **state)
 	expect_both(all_off, "2:gpo-disabled 1:applies => domain policy");
 	expect_both(user_off, "2:applies 1:applies => server policy");
 	expect_both(no_flags, "2:applies 1:applies => server policy");
-	expect_both(bad_flags, "2:unreadable 1:applies => domain policy");
+	expect_both(bad_flags, MALFORMED2 "flags is not a number");
 	expect_both(old_version, "2:bad-version 1:applies => domain policy");
 	expect_both(no_version, "2:bad-version 1:applies => domain policy");
 	expect_both(wmi, "2:wmi-filter 1:applies => domain policy");
@@ -256,9 +258,9 @@ static void test_rights(void **state)
 	expect_both(allow_other, "2:access-denied 1:applies => domain policy");
 	expect_both(allow_primary, "2:applies 1:applies => server policy");
 	expect_both(allow_system, "2:access-denied 1:applies => domain policy");
-	expect_both(broken_sd, "2:unreadable 1:applies => domain policy");
+	expect_both(broken_sd, MALFORMED2 "nTSecurityDescriptor is malformed: security descriptor: 1 bytes are too few");
 	/* An AD that shows no rights leaves nothing to judge by; OpenLDAP has its own. */
-	expect(true, no_sd, "2:unreadable 1:applies => domain policy");
+	expect(true, no_sd, MALFORMED2 "nTSecurityDescriptor is not shown");
 	expect(false, no_sd, "2:applies 1:applies => server policy");
 }
 
@@ -343,6 +345,217 @@ static void test_token_depth(void **state)
 	world_free(w);
 }
 
+/* ---- damage ---- */
+
+static void bad_version(struct world *w) { world_set(w, W_GPO("2"), "gPCFunctionalityVersion", "two"); }
+static void two_flags(struct world *w) { world_put(w, W_GPO("2"), "flags", "3"); }
+static void two_versions(struct world *w) { world_put(w, W_GPO("2"), "gPCFunctionalityVersion", "3"); }
+static void two_sds(struct world *w) { world_put(w, W_GPO("2"), "nTSecurityDescriptor", W_AGP); world_put(w, W_GPO("2"), "nTSecurityDescriptor", W_AGP); }
+static void two_extensions(struct world *w) { world_put(w, W_GPO("2"), "gPCMachineExtensionNames", "[]"); }
+static void zero_extension(struct world *w) { world_set_bytes(w, W_GPO("2"), "gPCMachineExtensionNames", "[\0]", 3); }
+static void two_wmi(struct world *w) { wmi(w); world_put(w, W_GPO("2"), "gPCWQLFilter", "x"); }
+static void bad_and_off(struct world *w) { bad_version(w); half_off(w); }
+static void bad_and_wmi(struct world *w) { bad_version(w); wmi(w); }
+static void bad_and_no_ipsec(struct world *w) { bad_version(w); no_extension(w); }
+static void bad_and_disabled(struct world *w) { bad_version(w); disabled(w); }
+static void bad_and_hidden(struct world *w) { bad_version(w); hidden(w); }
+
+static void bad_weaker(struct world *w)
+{
+	world_set(w, W_GPO("1"), "flags", "x");
+}
+
+static void bad_alone(struct world *w)
+{
+	bad_version(w);
+	world_set(w, W_BASE, "gPLink", NULL);
+}
+
+static void bad_blocked(struct world *w)
+{
+	bad_version(w);
+	world_set(w, "OU=Web,OU=Servers," W_BASE, "gPOptions", "1");
+	world_set(w, "OU=Web,OU=Servers," W_BASE, "gPLink", W_LINK("1", "0"));
+	world_set(w, W_BASE, "gPLink", NULL);
+}
+
+static void test_malformed(void **state)
+{
+	(void)state;
+	expect_both(bad_version, MALFORMED2 "gPCFunctionalityVersion is not a number");
+	expect_both(two_flags, MALFORMED2 "flags has several values");
+	expect_both(two_versions, MALFORMED2 "gPCFunctionalityVersion has several values");
+	expect_both(two_sds, MALFORMED2 "nTSecurityDescriptor has several values");
+	expect_both(two_extensions, MALFORMED2 "gPCMachineExtensionNames has several values");
+	expect_both(zero_extension, MALFORMED2 "gPCMachineExtensionNames holds a zero byte");
+	expect_both(two_wmi, MALFORMED2 "gPCWQLFilter has several values");
+	/* Where it could not have assigned anything. */
+	expect_both(bad_and_off, "2:gpo-disabled 1:applies => domain policy");
+	expect_both(bad_and_wmi, "2:malformed 1:applies => domain policy");
+	expect_both(bad_and_no_ipsec, "2:malformed 1:applies => domain policy");
+	expect_both(bad_and_disabled, "2:link-disabled 1:applies => domain policy");
+	expect_both(bad_and_hidden, "2:unreadable 1:applies => domain policy");
+	expect_both(bad_blocked, "1:applies 2:blocked => domain policy");
+	expect_both(bad_weaker, "2:applies 1:malformed => server policy");
+	expect_both(bad_alone, "2:malformed => format: GPO 'cn={aaaaaaaa-0000-0000-0000-000000000002},cn=policies,cn=system,"
+	    W_BASE "': gPCFunctionalityVersion is not a number");
+}
+
+static void test_malformed_text(void **state)
+{
+	struct world *w = world_example(true);
+	struct gp_subject who = host1;
+	struct err err;
+	char *text;
+
+	(void)state;
+	bad_version(w);
+	text = world_rsop(w, &who, false, &err);
+	assert_non_null(strstr(text, "=> malformed           'gpo 2' {aaaaaaaa-0000-0000-0000-000000000002}\n"
+	    "                       linked at OU=Servers,DC=corp,DC=example\n"
+	    "                       gPCFunctionalityVersion is not a number\n"));
+	assert_non_null(strstr(text, "\nAssigned: unknown; GPO 'gpo 2' {aaaaaaaa-0000-0000-0000-000000000002} decides, but GPO 'cn="));
+	free(text);
+	world_set(w, "OU=Servers," W_BASE, "gPLink", "[nonsense]");
+	text = world_rsop(w, &who, false, &err);
+	assert_null(strstr(text, "=>"));
+	assert_non_null(strstr(text, "\nAssigned: unknown; gPLink of 'OU=Servers," W_BASE "' holds an entry that cannot be read\n"));
+	free(text);
+	text = world_json(w, &who, &err);
+	assert_non_null(strstr(text, "\"assignment\": \"unknown\""));
+	assert_non_null(strstr(text, "\"winner\": null"));
+	free(text);
+	world_free(w);
+}
+
+/* gPLink of OU=Servers; that of the domain has gpo 1, that of OU=Web the third one. */
+static void test_lost_links(void **state)
+{
+#define LOST	"=> format: gPLink of 'OU=Servers," W_BASE "' holds an entry that cannot be read"
+	static const struct { const char *servers, *domain, *web, *want; } cases[] = {
+		{ "[x;0]", W_LINK("1", "0"), " ", "1:applies " LOST },
+		{ "[x;0]", " ", " ", LOST },
+		{ "[x;1]", W_LINK("1", "0"), " ", "1:applies => domain policy" },	/* disabled, whatever it was */
+		{ "[x;3]", W_LINK("1", "0"), " ", "1:applies => domain policy" },
+		{ "[x;0]", W_LINK("1", "2"), " ", "1:enforced applies => domain policy" },
+		{ "[x;2]", W_LINK("1", "2"), " ", "1:enforced applies => domain policy" },	/* the higher level */
+		{ "[x;2]", W_LINK("1", "0"), W_LINK("3", "2"), "3:enforced applies 1:applies " LOST },
+		{ "[x;0]", W_LINK("1", "0"), W_LINK("3", "0"), "3:applies 1:applies => branch policy" },	/* nearer */
+		{ "[x;2]", W_LINK("1", "0"), W_LINK("3", "0"), "3:applies 1:applies " LOST },
+		/* it may have been enforced */
+		{ "[x;0x]", W_LINK("1", "0"), W_LINK("3", "0"), "3:applies 1:applies " LOST },
+		{ "[" W_LINK("2", "0"), W_LINK("1", "0"), W_LINK("3", "0"), "3:applies 1:applies " LOST },
+		{ "[x;0x] y" W_LINK("2", "1"), W_LINK("1", "0"), " ", "1:applies " LOST },
+		{ W_LINK("2", "0") "]", " ", W_LINK("3", "0"), "3:applies 2:applies " LOST },
+		{ "[x;0x]", W_LINK("1", "2"), " ", "1:enforced applies => domain policy" },
+		/* inside one gPLink the place counts */
+		{ "[x;0]" W_LINK("2", "0"), W_LINK("1", "0"), " ", "2:applies 1:applies => server policy" },
+		{ W_LINK("2", "0") "[x;0]", W_LINK("1", "0"), " ", "2:applies 1:applies " LOST },
+		{ "[x;0]" W_LINK("2", "2"), W_LINK("1", "0"), " ", "2:enforced applies 1:applies => server policy" },
+		{ "[x;2]" W_LINK("2", "2"), W_LINK("1", "0"), " ", "2:enforced applies 1:applies => server policy" },
+		{ W_LINK("2", "2") "[x;2]", W_LINK("1", "0"), " ", "2:enforced applies 1:applies " LOST },
+		{ W_LINK("2", "2") "[x;0]", W_LINK("1", "0"), " ", "2:enforced applies 1:applies => server policy" },
+		{ "[x;2]" W_LINK("2", "0"), W_LINK("1", "0"), " ", "2:applies 1:applies " LOST },
+		{ "  [ ] \r\n" W_LINK("2", "0") "\t", W_LINK("1", "0"), " ", "2:applies 1:applies => server policy" },
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < N(cases); i++) {
+		struct world *w = world_example(true);
+		const char *got;
+
+		world_set(w, "OU=Servers," W_BASE, "gPLink", cases[i].servers);
+		world_set(w, W_BASE, "gPLink", cases[i].domain);
+		world_set(w, "OU=Web,OU=Servers," W_BASE, "gPLink", cases[i].web);
+		got = world_summary(w, &host1, false, &err);
+		if (strcmp(got, cases[i].want))
+			fail_msg("case %zu: %s", i, got);
+		world_free(w);
+	}
+#undef LOST
+}
+
+static void lost_blocked(struct world *w)
+{
+	world_set(w, "OU=Web,OU=Servers," W_BASE, "gPOptions", "1");
+	world_set(w, "OU=Servers," W_BASE, "gPLink", "[x;0]");
+}
+
+static void lost_not_blocked(struct world *w)
+{
+	lost_blocked(w);
+	world_set(w, "OU=Servers," W_BASE, "gPLink", "[x;2]");
+}
+
+static void test_lost_blocked(void **state)
+{
+	(void)state;
+	expect_both(lost_blocked, "1:blocked => none");
+	expect_both(lost_not_blocked, "1:blocked => format: gPLink of 'OU=Servers," W_BASE "' holds an entry that cannot be read");
+}
+
+/* ---- nothing left, and something that is not shown ---- */
+
+static void only_gpo2(struct world *w) { world_set(w, W_BASE, "gPLink", NULL); }
+static void only_hidden(struct world *w) { only_gpo2(w); hidden(w); }
+static void only_missing(struct world *w) { only_gpo2(w); missing(w); }
+static void only_denied(struct world *w) { only_gpo2(w); empty_acl(w); }
+static void hidden_disabled(struct world *w) { only_hidden(w); disabled(w); }
+static void hidden_blocked(struct world *w) { only_hidden(w); world_set(w, "OU=Web,OU=Servers," W_BASE, "gPOptions", "1"); }
+static void hidden_and_off(struct world *w) { hidden(w); world_set(w, W_GPO("1"), "flags", "2"); }
+
+static void test_unreadable_alone(void **state)
+{
+#define ALONE	"denied: GPO 'cn={aaaaaaaa-0000-0000-0000-000000000002},cn=policies,cn=system," W_BASE "': may not be read, and nothing else is assigned"
+	(void)state;
+	expect_both(only_hidden, "2:unreadable => " ALONE);
+	expect_both(hidden_and_off, "2:unreadable 1:gpo-disabled => " ALONE);
+	expect_both(hidden, "2:unreadable 1:applies => domain policy");
+	expect_both(only_missing, "2:not-found => none");
+	expect_both(only_denied, "2:access-denied => none");
+	expect_both(hidden_disabled, "2:link-disabled => none");
+	expect_both(hidden_blocked, "2:blocked => none");
+#undef ALONE
+}
+
+/* ---- only what is a GPO, an OU, a domain ---- */
+
+static void no_gpo_class(struct world *w) { world_set(w, W_GPO("2"), "objectClass", "container"); }
+static void ou_class(struct world *w) { world_set(w, "OU=Servers," W_BASE, "objectClass", "container"); }
+static void domain_class(struct world *w) { world_set(w, W_BASE, "objectClass", "container"); }
+static void domain_old(struct world *w) { world_set(w, W_BASE, "objectClass", "domain"); }
+
+static void test_classes(void **state)
+{
+	static const char *const names[] = { "CN={AAAAAAAA-0000-0000-0000-000000000008},CN=Users," W_BASE,
+		"CN={AAAAAAAA-0000-0000-0000-000000000008},CN=Policies,CN=Users," W_BASE,
+		"CN={AAAAAAAA-0000-0000-0000-000000000008},OU=Policies,CN=System," W_BASE,
+		"CN={AAAAAAAA-0000-0000-0000-000000000008},CN=x,CN=Policies,CN=System," W_BASE,
+		"CN={AAAAAAAA-0000-0000-0000-000000000008},CN=Policies,CN=System,OU=Evil," W_BASE,
+		"CN={AAAAAAAA-0000-0000-0000-000000000008},CN=Policies,CN=System,DC=x,OU=Evil," W_BASE };
+	struct err err;
+	char *text;
+
+	(void)state;
+	expect_both(no_gpo_class, "2:not-found 1:applies => domain policy");
+	expect_both(ou_class, "error format: 'OU=Servers," W_BASE "', above the computer, is not an organizational unit");
+	expect_both(domain_class, "error format: '" W_BASE "', above the computer, is not a domain");
+	expect_both(domain_old, "2:applies 1:applies => server policy");
+	for (size_t i = 0; i < N(names); i++) {
+		struct world *w = world_example(i % 2);
+
+		world_gpo(w, names[i], "evil", "3");
+		world_set(w, "OU=Web,OU=Servers," W_BASE, "gPLink", arena_printf(w->a, "[LDAP://%s;2]", names[i]));
+		assert_string_equal(world_summary(w, &host1, false, &err), "8:enforced not-found 2:applies 1:applies => server policy");
+		text = world_rsop(w, &host1, false, &err);
+		assert_non_null(strstr(text, "                       is not a GPO\n"));
+		assert_null(strstr(text, "evil"));
+		free(text);
+		world_free(w);
+	}
+}
+
 /* ---- what the strongest GPO assigns ---- */
 
 #define IPSEC2	W_IPSEC_OF(W_GPO("2"))
@@ -389,6 +602,43 @@ static void test_unknown(void **state)
 static void two_hosts(struct world *w)
 {
 	world_add(w, "CN=HOST1," W_BASE, "objectClass", "computer", "sAMAccountName", "host1$", NULL);
+}
+
+static void two_names(struct world *w)
+{
+	world_add(w, "CN=claim," W_BASE, "objectClass", "person", "sAMAccountName", "host1$", NULL);
+	world_add(w, "CN=claim2," W_BASE, "objectClass", "person", "sAMAccountName", "HOST1$", NULL);
+}
+
+static void first_name(struct world *w)
+{
+	struct dir_entry host, *e;
+
+	two_names(w);
+	e = w->entries;
+	while (strcmp(e->dn, W_HOST))
+		e++;
+	host = *e;
+	*e = w->entries[w->n_entries - 1];
+	w->entries[w->n_entries - 1] = host;
+}
+
+static void no_computer(struct world *w)
+{
+	two_names(w);
+	world_set(w, W_HOST, "objectClass", "device");
+}
+
+static void one_device(struct world *w) { world_set(w, W_HOST, "objectClass", "device"); }
+
+/* Whoever may write some entry can give it the name, but not make it the computer. */
+static void test_claimed_name(void **state)
+{
+	(void)state;
+	expect_both(two_names, "2:applies 1:applies => server policy");
+	expect_both(first_name, "2:applies 1:applies => server policy");
+	expect_both(one_device, "2:applies 1:applies => server policy");
+	expect_both(no_computer, "error format: computer HOST1$ exists twice: '" W_HOST "' and 'CN=claim," W_BASE "'");
 }
 
 static void ou_hidden(struct world *w) { world_hide(w, "OU=Servers," W_BASE); }
@@ -459,7 +709,8 @@ static void test_stale_hints(void **state)
 	static void (*const changes[])(struct world *w) = {
 		half_off, old_version, wmi, no_extension, missing, hidden, disabled, off_and_denied,
 		deny_au, allow_other, no_sd, broken_sd, ipsec_gone, ipsec_hidden, ipsec_empty, ipsec_twice,
-		policy_gone, policy_hidden, policy_deleted, two_hosts, ou_hidden, host_gone, ou_links,
+		policy_gone, policy_hidden, policy_deleted, two_hosts, two_names, first_name, no_computer, bad_version,
+		bad_alone, bad_weaker, lost_blocked, lost_not_blocked, only_hidden, only_missing, no_gpo_class, ou_class, ou_hidden, host_gone, ou_links,
 	};
 	struct gp_subject plain = host1;
 	struct err err;
@@ -528,6 +779,13 @@ int main(void)
 		cmocka_unit_test(test_token_groups),
 		cmocka_unit_test(test_token_depth),
 		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_malformed_text),
+		cmocka_unit_test(test_lost_links),
+		cmocka_unit_test(test_lost_blocked),
+		cmocka_unit_test(test_unreadable_alone),
+		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_claimed_name),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_domain),
 		cmocka_unit_test(test_filter_escapes),

@@ -72,7 +72,7 @@ static void hasnot(const char *text, const char *part)
 /* ---- golden texts ---- */
 
 static const char *const cases[] = { "empty", "actions", "ports", "ranges", "servers", "conntype", "ipv6", "tunnel",
-	"order", "exempt0", "exempt1", "exempt2" };
+	"order", "icmp", "exempt0", "exempt1", "exempt2" };
 
 static char *case_file(const char *name, const char *file)
 {
@@ -504,7 +504,7 @@ static void test_batch_frame(void **state)
 		last = h;
 	}
 	assert_int_equal(last->nlmsg_type, 17);	/* BATCH_END */
-	assert_int_equal(n, b->n_objects + 2);
+	assert_int_equal(n, b->n_objects + 2);	/* one element only */
 	assert_int_equal(acks, 1);
 	batch_free(b);
 	assert_int_equal(batch_build(&b, r, r, 0, &err), 0);
@@ -612,6 +612,130 @@ static void test_many(void **state)
 	ruleset_free(less);
 }
 
+static char *many_filters(const char *head, int n, const char *tail)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	fputs(head, out);
+	for (int i = 0; i < n; i++)
+		fprintf(out, "filter any 10.%d.%d.%d/32 any * * mirrored\n", i >> 16, i >> 8 & 255, i & 255);
+	fputs(tail, out);
+	fclose(out);
+	return text;
+}
+
+/* A shape of more than 65,536 filters has several maps, and reads back whole. */
+static void test_parts(void **state)
+{
+	char *text = many_filters("rule block B\n", 66000, "");
+	struct ruleset *r = rendered(text), *have;
+	const struct rs_chain *c = ruleset_chain(r, "in4");
+	struct nlbatch *b;
+	struct err err;
+
+	(void)state;
+	free(text);
+	assert_int_equal(ruleset_set(r, "in4_s32")->n_elements, 65536);
+	assert_int_equal(ruleset_set(r, "in4_s32_2")->n_elements, 66000 - 65536);
+	assert_string_equal(ruleset_set(r, "in4_s32_2")->comment, "source /32, part 2");
+	assert_null(ruleset_set(r, "in4_s32_3"));
+	/* Inbound the destination is this host's side. */
+	assert_int_equal(c->n_rules, 4);
+	assert_string_equal(c->rules[0].vmap->set, "in4_d32");
+	assert_string_equal(c->rules[1].vmap->set, "in4_d32_2");
+	assert_string_equal(c->rules[2].vmap->set, "in4_s32");
+	assert_string_equal(c->rules[3].vmap->set, "in4_s32_2");
+	assert_int_equal(batch_build(&b, r, NULL, 0, &err), 0);
+	assert_int_equal(readback_parse(&have, b->bytes, b->len, &err), 0);
+	assert_int_equal(ruleset_diff(r, have, NULL), 0);
+	batch_free(b);
+	ruleset_free(have);
+	ruleset_free(r);
+}
+
+static void test_limit(void **state)
+{
+	char *text = many_filters("rule permit P\nfilter me 192.0.2.1/32 any * *\nrule block R\n", 106667,
+	    "rule block Last\nfilter me any any * *\n");
+
+	(void)state;
+	refused(text, ERR_LIMIT, "rule {20000000-0003-0000-0000-000000000000} 'R': "
+	    "filter {0001a0ac-0006-0000-0000-000000000000}: with it the policy unfolds into more than 640000 filters");
+	free(text);
+}
+
+/* Rules that share their filters: the one that counts stays, also among ranges. */
+static void test_same(void **state)
+{
+	struct ruleset *r = rendered("rule permit P\nfilter #1 me 10.0.0.1/32 any * *\nfilter #2 me 10.0.0.1-10.0.0.9 any * *\n"
+	    "rule block B\nfilter #1 me 10.0.0.1/32 any * *\nfilter #2 me 10.0.0.1-10.0.0.9 any * *\n"
+	    "rule request R\nfilter #1 me 10.0.0.1/32 any * *\nfilter #2 me 10.0.0.1-10.0.0.9 any * *\n");
+	char *text = written(r);
+
+	(void)state;
+	assert_int_equal(ruleset_set(r, "out4_sme_d32")->n_elements, 1);
+	assert_int_equal(ruleset_chain(r, "out4")->n_rules, 2);
+	has(text, "10.0.0.1 comment \"f:00000001 r:20000000 g:aaaaaaaa B\" : drop");
+	has(text, "ip daddr 10.0.0.1-10.0.0.9 counter drop comment \"f:00000002 r:20000000 g:aaaaaaaa B\"");
+	/* Nor is there a chain for what nobody goes to. */
+	hasnot(text, "request");
+	free(text);
+	ruleset_free(r);
+}
+
+/* Many elements in one message, each found by its place. */
+static void test_locate(void **state)
+{
+	struct ruleset *r = rendered("rule block B\nfilter me 10.0.0.1/32 any * *\nfilter me 10.0.0.2/32 any * *\n"
+	    "filter me 10.0.0.3/32 any * *");
+	struct nlbatch *b;
+	struct err err;
+	uint32_t seq, first, at = 0;
+	char *text;
+
+	(void)state;
+	assert_int_equal(batch_build(&b, r, NULL, 0, &err), 0);
+	for (first = b->first_seq; b->objects[first - b->first_seq].n_group != 3; first++)
+		;
+	for (at = 0, seq = first; !batch_locate(b, &seq, at); at++)
+		assert_true(at < 1000);
+	assert_int_equal(seq, first);
+	for (; seq == first; at++, seq = first)
+		if (!batch_locate(b, &seq, at) || seq != first)
+			break;
+	assert_int_equal(seq, first + 1);
+	text = object_text(b, seq);
+	has(text, "add element 10.0.0.2 of map out4_sme_d32 (filter {00000002-");
+	free(text);
+	seq = first;
+	assert_false(batch_locate(b, &seq, 0));
+	assert_false(batch_locate(b, &seq, 100000));
+	seq = b->first_seq;
+	assert_false(batch_locate(b, &seq, 24));
+	seq = 99999;
+	assert_false(batch_locate(b, &seq, 24));
+	batch_free(b);
+	ruleset_free(r);
+}
+
+static void test_numbers(void **state)
+{
+	uint8_t b[16];
+
+	(void)state;
+	memset(b, 0xff, sizeof(b));
+	rs_num_put(b, RS_SADDR6, 0x01020304);
+	assert_memory_equal(b, "\0\0\0\0\0\0\0\0\0\0\0\0\1\2\3\4", 16);
+	assert_int_equal(rs_num_get(b, RS_SADDR6), 0x01020304);
+	rs_num_put(b, RS_DPORT, 0x1234);
+	assert_memory_equal(b, "\x12\x34", 2);
+	assert_int_equal(rs_num_get(b, RS_DPORT), 0x1234);
+	rs_num_put(b, RS_DADDR4, 0x0a000001);
+	assert_memory_equal(b, "\x0a\0\0\1", 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -634,6 +758,11 @@ int main(void)
 		cmocka_unit_test(test_batch_names),
 		cmocka_unit_test(test_readback_hostile),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_locate),
+		cmocka_unit_test(test_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

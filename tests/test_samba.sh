@@ -2,12 +2,7 @@
 # Refreshes on a real Samba AD DC: Kerberos as the machine account, SRV discovery, sites, and Group Policy in
 # all its turns.  Everything lives in namespaces of its own (network, mounts, processes) and in one folder
 # below /tmp; the domain is provisioned once and kept packed in $builddir/samba-cache.
-: "${builddir:?}" "${srcdir:?}"
-if [ -z "${IPSECPOL_TEST_NS:-}" ]; then
-	builddir=$(cd "$builddir" && pwd) srcdir=$(cd "$srcdir" && pwd) IPSECPOL_TEST_NS=1
-	export builddir srcdir IPSECPOL_TEST_NS
-	exec unshare -nmpf --kill-child --mount-proc --propagation private sh "$0" "$@"
-fi
+. "${srcdir:?}/tests/lib/alone.sh"
 . "$srcdir/tests/lib/check.sh"
 . "$srcdir/tests/lib/slapd.sh"
 . "$srcdir/tests/lib/samba.sh"

@@ -1,12 +1,7 @@
 #!/bin/sh
 # A refresh on OpenLDAP: binds, TLS, paging, limits, nested groups, rights.  Everything lives in
 # namespaces of its own (network, mounts, processes) and in one folder below /tmp.
-: "${builddir:?}" "${srcdir:?}"
-if [ -z "${IPSECPOL_TEST_NS:-}" ]; then
-	builddir=$(cd "$builddir" && pwd) srcdir=$(cd "$srcdir" && pwd) IPSECPOL_TEST_NS=1
-	export builddir srcdir IPSECPOL_TEST_NS
-	exec unshare -nmpf --kill-child --mount-proc --propagation private sh "$0" "$@"
-fi
+. "${srcdir:?}/tests/lib/alone.sh"
 . "$srcdir/tests/lib/check.sh"
 . "$srcdir/tests/lib/slapd.sh"
 T=$(mktemp -d /tmp/ipsecpol-slapd.XXXXXX) && chmod 755 "$T" || exit 1
