@@ -174,7 +174,7 @@ static void on_worker_done(struct worker_result *result, const struct err *why, 
 	struct refresh_context c;
 	struct refresh_report r;
 	struct err err = { 0 };
-	bool ok = false;
+	bool ok = false, again;
 
 	d->worker = NULL;
 	d->last_try = time(NULL);
@@ -197,9 +197,10 @@ static void on_worker_done(struct worker_result *result, const struct err *why, 
 	worker_result_free(result);
 	tell_status(d);
 	/* Who asked while it was under way gets the answer of the one that follows. */
-	if (!d->sched.again)
-		daemon_answer_waiting(d);
+	again = d->sched.again;
 	step(d, ok ? EV_DONE : EV_FAILED);
+	if (!again)
+		daemon_answer_waiting(d);
 }
 
 static void update_facts(struct daemon *d)
@@ -238,8 +239,8 @@ static void start_refresh(struct daemon *d)
 	if (!d->worker) {
 		d->last_try = time(NULL);
 		set_condition(d, COND_OFFLINE, &err);
-		daemon_answer_waiting(d);
 		step(d, EV_FAILED);
+		daemon_answer_waiting(d);
 	}
 }
 

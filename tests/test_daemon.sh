@@ -19,6 +19,7 @@ in_ns nft 'table inet other { chain c { type filter hook input priority 0; tcp d
 in_ns nft list table inet other >"$t/foreign"
 check "starts with an empty store" start
 check "first refresh" cli refresh
+check "with the time of the next" has "next in" "$t/out"
 check "mode secure" is mode secure
 check "source domain" is source domain
 check "policy named" has "Web servers" "$t/out"
