@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nft/batch.h"
@@ -20,7 +21,8 @@
 #define RECV_SIZE	(1u << 16)	/* the kernel fills dumps of up to 32 KB a message */
 #define RCVBUF		(8 << 20)
 #define MAX_COMMITS	2
-#define TRIES		10		/* dumps and commits that others keep interrupting */
+#define MAX_LOOKS	4	/* at what was committed, before it is committed again */
+#define TRIES		16		/* dumps and commits that others keep interrupting */
 
 struct nlsock {
 	int		 fd, watch_fd;
@@ -431,8 +433,9 @@ static int commit(struct nlsock *s, const struct nlbatch *b, struct err *err)
 /* 0: it is as wanted; 1: something was sent (or must be tried again); -1: error.
  * The differences are counted until a transaction is committed. */
 static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply_report *rep, int *n_commits,
-    bool *differs, FILE *log, struct err *err)
+    int *n_looks, bool *differs, FILE *log, struct err *err)
 {
+	const struct timespec pause = { .tv_nsec = 50000000 };
 	struct ruleset *have = NULL;
 	struct nlbatch *b = NULL;
 	uint32_t genid;
@@ -451,6 +454,12 @@ static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply
 		rc = 0;
 		goto out;
 	}
+	/* A large set's hash is still growing in the background: its dump can lack elements. */
+	if (*n_commits && ++*n_looks < MAX_LOOKS) {
+		nanosleep(&pause, NULL);
+		rc = 1;
+		goto out;
+	}
 	if (*n_commits == MAX_COMMITS) {
 		err_set(err, ERR_KERNEL, "still in %zu places after %d transactions", n, MAX_COMMITS);
 		goto out;
@@ -462,6 +471,7 @@ static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply
 		goto out;
 	rep->n_bytes += b->len;
 	*n_commits += rc == 0;
+	*n_looks = 0;
 	rc = 1;
 out:
 	batch_free(b);
@@ -472,11 +482,11 @@ out:
 int nlsock_apply(struct nlsock *s, const struct ruleset *want, struct apply_report *rep, FILE *log, struct err *err)
 {
 	struct apply_report r = { 0 };
-	int n_commits = 0, rc = 1;
+	int n_commits = 0, n_looks = 0, rc = 1;
 	bool differs = false;
 
 	for (int i = 0; rc > 0 && i < TRIES; i++)
-		rc = apply_once(s, want, &r, &n_commits, &differs, i ? NULL : log, err);
+		rc = apply_once(s, want, &r, &n_commits, &n_looks, &differs, i ? NULL : log, err);
 	if (rc > 0)
 		rc = err_set(err, ERR_KERNEL, "others change nftables faster than a transaction can be prepared");
 	if (rc < 0 && n_commits)

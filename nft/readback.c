@@ -326,6 +326,9 @@ int readback_parse(struct ruleset **ret, const uint8_t *msgs, size_t len, struct
 	known = x.r->n_chains + x.r->n_sets + x.n_anonymous;
 	if (x.counted && x.use != known)
 		x.r->n_foreign = x.use > known ? x.use - known : 1;
+	/* A set holds a key once; the hash behind it grows for a while after a commit, and a
+	 * dump may then show an element again. */
+	ruleset_drop_twins(x.r);
 	if (ruleset_seal(x.r, err) < 0)
 		goto out;
 	rc = 0;

@@ -303,12 +303,33 @@ static int element_by_key(const void *a, const void *b, void *len)
 	return memcmp(((const struct rs_element *)a)->key, ((const struct rs_element *)b)->key, *(size_t *)len);
 }
 
-static int set_seal(struct rs_set *s, struct err *err)
+static void set_sort(struct rs_set *s)
 {
 	size_t len = s->key_len;
 
 	if (s->n_elements)
 		qsort_r(s->elements, s->n_elements, sizeof(*s->elements), element_by_key, &len);
+}
+
+void ruleset_drop_twins(struct ruleset *r)
+{
+	for (size_t i = 0; i < r->n_sets; i++) {
+		struct rs_set *s = r->sets[i];
+		size_t kept = 0;
+
+		set_sort(s);
+		for (size_t k = 0; k < s->n_elements; k++)
+			if (!kept || memcmp(s->elements[kept - 1].key, s->elements[k].key, s->key_len))
+				s->elements[kept++] = s->elements[k];
+		s->n_elements = kept;
+	}
+}
+
+static int set_seal(struct rs_set *s, struct err *err)
+{
+	size_t len = s->key_len;
+
+	set_sort(s);
 	for (size_t i = 1; i < s->n_elements; i++)
 		if (!memcmp(s->elements[i - 1].key, s->elements[i].key, len))
 			return err_set(err, ERR_FORMAT, "set '%s' holds a key twice", s->name);

@@ -175,6 +175,8 @@ void rs_warn(struct ruleset *r, const char *fmt, ...) __attribute__((format(prin
 /* nft(8) prints and reads comments as they are: what it would trip over becomes '?'. */
 void rs_printable(char *s);
 const char *rs_strdup(struct ruleset *r, const char *s);	/* "" when it failed */
+/* Of elements with one key the first stays: for what the kernel shows, not for what is wanted. */
+void ruleset_drop_twins(struct ruleset *r);
 /* Sorts and indexes; two things of one name or key are an error. */
 int ruleset_seal(struct ruleset *r, struct err *err);
 
