@@ -9,33 +9,9 @@
 
 /* ---- text: names are hostile ---- */
 
-/* Control characters, and those that turn the direction of a line. */
-static bool is_unsafe(int32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) ||
-	    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
-}
-
-/* "\x0a" for what must not reach a terminal or is no UTF-8. */
 static void put_safe(FILE *out, const char *s)
 {
-	const char *from;
-	int32_t c;
-
-	for (;;) {
-		from = s;
-		c = utf8_next(&s);
-		if (c == 0)
-			return;
-		if (c < 0)
-			s++;
-		if (c > 0 && !is_unsafe(c)) {
-			fwrite(from, 1, (size_t)(s - from), out);
-			continue;
-		}
-		for (; from < s; from++)
-			fprintf(out, "\\x%02x", (unsigned char)*from);
-	}
+	utf8_write(out, s, "");
 }
 
 static void put_guid(FILE *out, const struct guid *g)

@@ -134,25 +134,8 @@ static int entry_write(const struct dir_entry *e, FILE *out)
 /* Within a comment: one line, whatever the text. */
 static void put_quoted(const char *s, FILE *out)
 {
-	const char *from;
-	int32_t c;
-
 	putc('"', out);
-	for (;;) {
-		from = s;
-		c = utf8_next(&s);
-		if (c == 0)
-			break;
-		if (c < 0)
-			s++;
-		if (c < 0x20 || (c >= 0x7f && c < 0xa0))
-			for (; from < s; from++)
-				fprintf(out, "\\x%02x", (unsigned char)*from);
-		else if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else
-			fwrite(from, 1, (size_t)(s - from), out);
-	}
+	utf8_write(out, s, "\"\\");
 	putc('"', out);
 }
 

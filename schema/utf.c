@@ -152,3 +152,26 @@ void utf8_clean(char *s, const char *keep)
 	}
 	*out = '\0';
 }
+
+void utf8_write(FILE *out, const char *s, const char *quote)
+{
+	const char *from;
+	int32_t c;
+
+	for (;;) {
+		from = s;
+		c = utf8_next(&s);
+		if (c == 0)
+			return;
+		if (c < 0)
+			s++;
+		if (c < 0 || utf8_hidden(c)) {
+			for (; from < s; from++)
+				fprintf(out, "\\x%02x", (unsigned char)*from);
+			continue;
+		}
+		if (c < 0x80 && strchr(quote, c))
+			putc('\\', out);
+		fwrite(from, 1, (size_t)(s - from), out);
+	}
+}

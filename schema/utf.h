@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct arena;
 struct err;
@@ -23,6 +24,8 @@ bool utf8_hidden(int32_t c);
 /* In place: hidden characters, but for those in keep ("\n\t" or ""), and bytes that are not
  * UTF-8 become '?'.  For every text that is not ours before it is printed or logged. */
 void utf8_clean(char *s, const char *keep);
+/* To out: the same characters and bytes as "\x0a", those in quote with a backslash. */
+void utf8_write(FILE *out, const char *s, const char *quote);
 
 /* len bytes of UTF-16LE, with or without one NUL character at the end. */
 int utf16_parse(const char **ret, struct arena *a, const uint8_t *p, size_t len, struct err *err);
