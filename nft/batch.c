@@ -33,9 +33,9 @@
 
 struct build {
 	struct nlbatch	*b;
+	const char	*table;
 	struct err	*err;
 	char		*scratch;	/* MESSAGE_MAX bytes, aligned */
-	bool		 whole;		/* table, set or chain definitions differ */
 	/* Elements that wait for their message; NULL: none. */
 	struct nftnl_set	*group;
 	unsigned		 n_group;
@@ -133,7 +133,7 @@ static int table_message(struct build *x, uint16_t type, uint16_t flags, const c
 	struct nlmsghdr *nlh;
 	int rc = -1;
 
-	if (!t || nftnl_table_set_str(t, NFTNL_TABLE_NAME, RULESET_TABLE) < 0)
+	if (!t || nftnl_table_set_str(t, NFTNL_TABLE_NAME, x->table) < 0)
 		goto out;
 	if (comment && *comment && nftnl_table_set_data(t, NFTNL_TABLE_USERDATA, udata,
 	    udata_comment(udata, NFTNL_UDATA_TABLE_COMMENT, comment)) < 0)
@@ -171,7 +171,7 @@ static int chain_message(struct build *x, uint16_t type, uint16_t flags, const c
 	struct nlmsghdr *nlh;
 	int rc = -1;
 
-	if (!n || nftnl_chain_set_str(n, NFTNL_CHAIN_TABLE, RULESET_TABLE) < 0 ||
+	if (!n || nftnl_chain_set_str(n, NFTNL_CHAIN_TABLE, x->table) < 0 ||
 	    nftnl_chain_set_str(n, NFTNL_CHAIN_NAME, c->name) < 0)
 		goto out;
 	if (type == NFT_MSG_NEWCHAIN && chain_fill(n, c) < 0)
@@ -224,7 +224,7 @@ static int set_message(struct build *x, uint16_t type, uint16_t flags, const cha
 	struct nlmsghdr *nlh;
 	int rc = -1;
 
-	if (!n || nftnl_set_set_str(n, NFTNL_SET_TABLE, RULESET_TABLE) < 0 ||
+	if (!n || nftnl_set_set_str(n, NFTNL_SET_TABLE, x->table) < 0 ||
 	    nftnl_set_set_str(n, NFTNL_SET_NAME, s->name) < 0)
 		goto out;
 	if (type == NFT_MSG_NEWSET && set_fill(x, n, s) < 0)
@@ -283,7 +283,7 @@ static int group_begin(struct build *x, uint16_t type, uint16_t flags, const str
 	if (elements_flush(x) < 0)
 		return -1;
 	x->group = nftnl_set_alloc();
-	if (!x->group || nftnl_set_set_str(x->group, NFTNL_SET_TABLE, RULESET_TABLE) < 0 ||
+	if (!x->group || nftnl_set_set_str(x->group, NFTNL_SET_TABLE, x->table) < 0 ||
 	    nftnl_set_set_str(x->group, NFTNL_SET_NAME, s->name) < 0)
 		return nomem(x);
 	x->n_group = 0;
@@ -323,7 +323,7 @@ static int rule_message(struct build *x, uint16_t type, uint16_t flags, const ch
 	struct nlmsghdr *nlh;
 	int rc = -1;
 
-	if (!n || nftnl_rule_set_str(n, NFTNL_RULE_TABLE, RULESET_TABLE) < 0 ||
+	if (!n || nftnl_rule_set_str(n, NFTNL_RULE_TABLE, x->table) < 0 ||
 	    nftnl_rule_set_str(n, NFTNL_RULE_CHAIN, c->name) < 0)
 		goto out;
 	if (rule && expr_rule(n, rule, x->err) < 0)
@@ -345,12 +345,10 @@ out:
 
 static int see_definitions(const struct rs_difference *d, void *cookie)
 {
-	struct build *x = cookie;
-
-	x->whole |= d->what == RS_DIFF_TABLE ||
+	(void)cookie;
+	return d->what == RS_DIFF_TABLE ||
 	    (d->what == RS_DIFF_SET && d->have_set && (d->want_set || d->have_set->foreign)) ||
 	    (d->what == RS_DIFF_CHAIN && d->want_chain && d->have_chain);
-	return x->whole;
 }
 
 static int see_old_rules(const struct rs_difference *d, void *cookie)
@@ -424,12 +422,10 @@ static int objects_build(struct build *x, const struct ruleset *want, const stru
 {
 	static rs_see *const old[] = { see_old_rules, see_old_elements, see_old_sets, see_old_chains };
 
-	if (have) {
-		ruleset_walk(want, have, see_definitions, x);
-		if (x->whole && table_message(x, NFT_MSG_DELTABLE, 0, "delete", NULL) < 0)
+	if (have && (!want || ruleset_walk(want, have, see_definitions, NULL))) {
+		if (table_message(x, NFT_MSG_DELTABLE, 0, "delete", NULL) < 0)
 			return -1;
-		if (x->whole)
-			have = NULL;
+		have = NULL;
 	}
 	if (!want)
 		return 0;
@@ -479,10 +475,20 @@ static size_t last_message(const struct nlbatch *b)
 	return last;
 }
 
-int batch_build(struct nlbatch **ret, const struct ruleset *want, const struct ruleset *have, uint32_t genid,
-    struct err *err)
+/* The table as well when there is none, so that it can be deleted in any case. */
+static int guard_build(struct build *x, const struct ruleset *want)
 {
-	struct build x = { .b = calloc(1, sizeof(*x.b)), .err = err, .scratch = calloc(1, MESSAGE_MAX) };
+	if (table_message(x, NFT_MSG_NEWTABLE, NLM_F_CREATE, "add", NULL) < 0 ||
+	    table_message(x, NFT_MSG_DELTABLE, 0, "delete", NULL) < 0)
+		return -1;
+	return objects_build(x, want, NULL);
+}
+
+static int any_build(struct nlbatch **ret, const char *table, const struct ruleset *want, const struct ruleset *have,
+    uint32_t genid, struct err *err)
+{
+	struct build x = { .b = calloc(1, sizeof(*x.b)), .table = table, .err = err, .scratch = calloc(1, MESSAGE_MAX) };
+	const bool guard = !strcmp(table, RULESET_GUARD);
 	int rc = -1;
 
 	if (!x.b || !x.scratch) {
@@ -490,7 +496,8 @@ int batch_build(struct nlbatch **ret, const struct ruleset *want, const struct r
 		goto out;
 	}
 	x.b->first_seq = FIRST_SEQ;
-	if (begin_build(&x, genid) < 0 || objects_build(&x, want, have) < 0 || end_build(&x, last_message(x.b)) < 0)
+	if (begin_build(&x, genid) < 0 || (guard ? guard_build(&x, want) : objects_build(&x, want, have)) < 0 ||
+	    end_build(&x, last_message(x.b)) < 0)
 		goto out;
 	*ret = x.b;
 	x.b = NULL;
@@ -501,6 +508,17 @@ out:
 	free(x.scratch);
 	batch_free(x.b);
 	return rc;
+}
+
+int batch_build(struct nlbatch **ret, const struct ruleset *want, const struct ruleset *have, uint32_t genid,
+    struct err *err)
+{
+	return any_build(ret, RULESET_TABLE, want, have, genid, err);
+}
+
+int batch_guard(struct nlbatch **ret, const struct ruleset *want, struct err *err)
+{
+	return any_build(ret, RULESET_GUARD, want, NULL, 0, err);
 }
 
 /* ---- what an answer is about ---- */

@@ -46,6 +46,8 @@ struct nlbatch {
  * changed anything since generation genid.  No difference: n_objects is 0. */
 int batch_build(struct nlbatch **ret, const struct ruleset *want, const struct ruleset *have, uint32_t genid,
     struct err *err);
+/* The guard with the rules of want, in place of the one that may be there; NULL: none. */
+int batch_guard(struct nlbatch **ret, const struct ruleset *want, struct err *err);
 void batch_free(struct nlbatch *b);
 /* The element at a byte of the message *seq, as the kernel's error tells it; false:
  * none there. */

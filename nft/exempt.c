@@ -16,7 +16,37 @@
 #define PORT_LDAPS	636
 #define PORT_IKE_NATT	4500
 #define ANY_PORT	0
+#define PRIORITY	-10		/* "filter - 10": before a firewall's own chains */
 #define CT_ESTABLISHED	2u
+
+static struct rs_chain *base_add(struct ruleset *r, const char *name, enum rs_hook hook, const char *comment)
+{
+	struct rs_chain *c = rs_chain_add(r, name, comment);
+
+	if (c) {
+		c->hook = hook;
+		c->priority = PRIORITY;
+		c->type = "filter";
+	}
+	return c;
+}
+
+void bases_render(struct ruleset *r, struct rs_chain *base[static ACT_N_HOOKS])
+{
+	base[ACT_IN] = base_add(r, "input", RS_HOOK_INPUT, "packets to this host");
+	base[ACT_FORWARD] = base_add(r, "forward", RS_HOOK_FORWARD, "packets routed through this host");
+	base[ACT_OUT] = base_add(r, "postrouting", RS_HOOK_POSTROUTING,
+	    "packets of this host, once it is known whether IPsec protects them");
+}
+
+void jump_render(struct ruleset *r, struct rs_chain *c, const char *to)
+{
+	struct rs_rule *rule = rs_rule_add(r, c);
+
+	if (rule)
+		rule->counter = false;
+	rs_rule_end(r, rule, RS_JUMP, to, "");
+}
 
 /* proto [dport N] [sport N] accept */
 static void accept_ports(struct ruleset *r, struct rs_chain *c, unsigned proto, unsigned dport, unsigned sport,
@@ -189,7 +219,7 @@ static void servers_render(struct ruleset *r, struct rs_chain *in, struct rs_cha
 	rs_rule_end(r, rule, RS_ACCEPT, NULL, "answers of the servers");
 }
 
-static void dhcp_render(struct ruleset *r, struct rs_chain *c, uint8_t family, unsigned dport, unsigned sport,
+static void dhcp_rule(struct ruleset *r, struct rs_chain *c, uint8_t family, unsigned dport, unsigned sport,
     const char *comment)
 {
 	struct rs_rule *rule = rs_rule_add(r, c);
@@ -201,6 +231,14 @@ static void dhcp_render(struct ruleset *r, struct rs_chain *c, uint8_t family, u
 	rs_rule_end(r, rule, RS_ACCEPT, NULL, comment);
 }
 
+void dhcp_render(struct ruleset *r, struct rs_chain *in, struct rs_chain *out)
+{
+	dhcp_rule(r, in, AF_INET, 68, 67, "DHCP answers");
+	dhcp_rule(r, in, AF_INET6, 546, 547, "DHCPv6 answers");
+	dhcp_rule(r, out, AF_INET, 67, 68, "DHCP");
+	dhcp_rule(r, out, AF_INET6, 547, 546, "DHCPv6");
+}
+
 void lifeline_render(struct ruleset *r, const struct host_facts *facts)
 {
 	struct rs_chain *in = rs_chain_add(r, LIFELINE_IN, "what must never be cut off");
@@ -208,10 +246,7 @@ void lifeline_render(struct ruleset *r, const struct host_facts *facts)
 
 	servers_render(r, in, out, facts, AF_INET);
 	servers_render(r, in, out, facts, AF_INET6);
-	dhcp_render(r, in, AF_INET, 68, 67, "DHCP answers");
-	dhcp_render(r, in, AF_INET6, 546, 547, "DHCPv6 answers");
-	dhcp_render(r, out, AF_INET, 67, 68, "DHCP");
-	dhcp_render(r, out, AF_INET6, 547, 546, "DHCPv6");
+	dhcp_render(r, in, out);
 }
 
 /* ---- beside the base chains ---- */

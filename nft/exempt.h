@@ -1,7 +1,9 @@
-/* nft/exempt.h - what comes before every filter: the exemptions of `ipsecexempt`
- * and the lifeline, each in a chain of its own. */
+/* nft/exempt.h - what comes before every filter: the base chains, and, each in a chain of
+ * its own, the exemptions of `ipsecexempt` and the lifeline. */
 #ifndef NFT_EXEMPT_H
 #define NFT_EXEMPT_H
+
+#include "nft/action.h"
 
 struct host_facts;
 struct rs_chain;
@@ -14,6 +16,11 @@ struct ruleset;
 #define ROUTED		"routed"
 #define DIALUP		"dialup"
 
+/* The three base chains, empty. */
+void bases_render(struct ruleset *r, struct rs_chain *base[static ACT_N_HOOKS]);
+/* "jump to", without a counter. */
+void jump_render(struct ruleset *r, struct rs_chain *c, const char *to);
+
 /* Loopback, IKE, ESP, AH, neighbour discovery, and what level 0..3 exempts:
  *                        0       1       2      3
  *   broadcast, multicast both    both    in     in
@@ -22,6 +29,8 @@ void exempt_render(struct ruleset *r, unsigned level);
 
 void loopback_render(struct ruleset *r, struct rs_chain *in, struct rs_chain *out);
 void neighbour_render(struct ruleset *r, struct rs_chain *c);
+/* The DHCP and DHCPv6 clients, whose answers are no part of a connection. */
+void dhcp_render(struct ruleset *r, struct rs_chain *in, struct rs_chain *out);
 
 /* DNS to the DNS servers and domain controllers; Kerberos and LDAP to the domain
  * controllers; inbound only answers from those addresses and ports; and the DHCP

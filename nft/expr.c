@@ -28,6 +28,7 @@ const struct expr_load expr_loads[RS_N_FIELDS] = {
 	[RS_META_IPSEC]	= { EXPR_META, NFT_META_SECPATH, 0 },
 	[RS_RT_IPSEC]	= { EXPR_RT, NFT_RT_XFRM, 0 },
 	[RS_CT_STATE]	= { EXPR_CT, NFT_CT_STATE, 0 },
+	[RS_CT_DIRECTION] = { EXPR_CT, NFT_CT_DIRECTION, 0 },
 };
 
 int expr_verdict_code(enum rs_verdict v)
@@ -195,11 +196,33 @@ struct nftnl_expr *expr_counter(void)
 	return nftnl_expr_alloc("counter");
 }
 
+/* [ limit rate 50/second burst 100 type packets flags 0x0 ]
+ * [ log prefix ipsecpol in block group 4500 snaplen 0 qthreshold 0 ] */
+static int add_log(struct nftnl_rule *to, const struct rs_log *l)
+{
+	struct nftnl_expr *e = expr_add(to, "limit");
+
+	if (!e)
+		return -1;
+	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_RATE, l->rate);
+	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_UNIT, 1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_BURST, l->burst);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_FLAGS, 0);
+	e = expr_add(to, "log");
+	if (!e)
+		return -1;
+	nftnl_expr_set_u16(e, NFTNL_EXPR_LOG_GROUP, l->group);
+	return nftnl_expr_set_str(e, NFTNL_EXPR_LOG_PREFIX, l->prefix);
+}
+
 int expr_rule(struct nftnl_rule *to, const struct rs_rule *rule, struct err *err)
 {
 	for (size_t i = 0; i < rule->n_matches; i++)
 		if (add_match(to, &rule->matches[i]) < 0)
 			return err_nomem(err);
+	if (rule->log && add_log(to, rule->log) < 0)
+		return err_nomem(err);
 	if (rule->counter && !expr_add(to, "counter"))
 		return err_nomem(err);
 	if (rule->verdict == RS_VMAP)

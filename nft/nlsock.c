@@ -220,12 +220,12 @@ static int genid_get(struct nlsock *s, uint32_t *ret, struct err *err)
 	return got == ANSWER_DONE ? 0 : -1;
 }
 
-static enum answer table_get(struct nlsock *s, struct wr *wr, struct err *err)
+static enum answer table_get(struct nlsock *s, const char *name, struct wr *wr, struct err *err)
 {
 	uint8_t buf[256];
 	struct nlmsghdr *nlh = request_begin(s, buf, NFT_MSG_GETTABLE, 0);
 
-	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, RULESET_TABLE);
+	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, name);
 	return ask(s, nlh, wr, err);
 }
 
@@ -266,7 +266,7 @@ static enum answer all_elements_get(struct nlsock *s, struct wr *wr, struct err 
 /* ABSENT only when it is the table that is not there. */
 static enum answer all_get(struct nlsock *s, struct wr *wr, struct err *err)
 {
-	enum answer a = table_get(s, wr, err);
+	enum answer a = table_get(s, RULESET_TABLE, wr, err);
 
 	if (a != ANSWER_DONE)
 		return a;
@@ -430,10 +430,48 @@ static int commit(struct nlsock *s, const struct nlbatch *b, struct err *err)
 	return answers_read(s, b, err);
 }
 
+struct apply {
+	const struct ruleset	*want;
+	struct apply_report	 rep;
+	int			 n_commits, n_looks;
+	bool			 differs, guarded;
+	FILE			*log;
+};
+
+/* The guard with the rules of want (NULL: gone).  As commit(). */
+static int guard_commit(struct nlsock *s, const struct ruleset *want, struct err *err)
+{
+	struct nlbatch *b;
+	int rc;
+
+	if (batch_guard(&b, want, err) < 0)
+		return -1;
+	rc = commit(s, b, err);
+	batch_free(b);
+	return rc;
+}
+
+/* Also one of a process that was killed. */
+static int guard_remove(struct nlsock *s, struct err *err)
+{
+	for (int i = 0; i < TRIES; i++) {
+		struct wr wr = { 0 };
+		enum answer a;
+
+		drain(s);
+		a = table_get(s, RULESET_GUARD, &wr, err);
+		free(wr.p);
+		if (a == ANSWER_ABSENT)
+			return 0;
+		if (a == ANSWER_ERROR || (a == ANSWER_DONE && guard_commit(s, NULL, err) < 0))
+			return -1;
+	}
+	return err_set(err, ERR_KERNEL, "the table " RULESET_GUARD " cannot be removed");
+}
+
 /* 0: it is as wanted; 1: something was sent (or must be tried again); -1: error.
  * The differences are counted until a transaction is committed. */
-static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply_report *rep, int *n_commits,
-    int *n_looks, bool *differs, FILE *log, struct err *err)
+static int apply_once(struct nlsock *s, struct apply *x, struct err *err)
 {
 	const struct timespec pause = { .tv_nsec = 50000000 };
 	struct ruleset *have = NULL;
@@ -444,34 +482,41 @@ static int apply_once(struct nlsock *s, const struct ruleset *want, struct apply
 
 	if (fetch(s, &have, &genid, err) < 0)
 		return -1;
-	n = ruleset_diff(want, have, log);
-	*differs = *n_commits && n;
-	if (!*n_commits) {
-		rep->n_changes = n;
-		rep->created = want && !have;
+	n = ruleset_diff(x->want, have, x->log);
+	x->log = NULL;
+	x->differs = x->n_commits && n;
+	if (!x->n_commits) {
+		x->rep.n_changes = n;
+		x->rep.created = x->want && !have;
 	}
 	if (n == 0) {
 		rc = 0;
 		goto out;
 	}
 	/* A large set's hash is still growing in the background: its dump can lack elements. */
-	if (*n_commits && ++*n_looks < MAX_LOOKS) {
+	if (x->n_commits && ++x->n_looks < MAX_LOOKS) {
 		nanosleep(&pause, NULL);
 		rc = 1;
 		goto out;
 	}
-	if (*n_commits == MAX_COMMITS) {
+	if (x->n_commits == MAX_COMMITS) {
 		err_set(err, ERR_KERNEL, "still in %zu places after %d transactions", n, MAX_COMMITS);
 		goto out;
 	}
-	if (batch_build(&b, want, have, genid, err) < 0)
+	if (!x->guarded && x->want && have) {
+		rc = guard_commit(s, x->want, err);
+		x->guarded = rc == 0;
+		rc = rc < 0 ? -1 : 1;
+		goto out;
+	}
+	if (batch_build(&b, x->want, have, genid, err) < 0)
 		goto out;
 	rc = commit(s, b, err);
 	if (rc < 0)
 		goto out;
-	rep->n_bytes += b->len;
-	*n_commits += rc == 0;
-	*n_looks = 0;
+	x->rep.n_bytes += b->len;
+	x->n_commits += rc == 0;
+	x->n_looks = 0;
 	rc = 1;
 out:
 	batch_free(b);
@@ -481,19 +526,22 @@ out:
 
 int nlsock_apply(struct nlsock *s, const struct ruleset *want, struct apply_report *rep, FILE *log, struct err *err)
 {
-	struct apply_report r = { 0 };
-	int n_commits = 0, n_looks = 0, rc = 1;
-	bool differs = false;
+	struct apply x = { .want = want, .log = log };
+	struct err late;
+	int rc = 1;
 
 	for (int i = 0; rc > 0 && i < TRIES; i++)
-		rc = apply_once(s, want, &r, &n_commits, &n_looks, &differs, i ? NULL : log, err);
+		rc = apply_once(s, &x, err);
 	if (rc > 0)
 		rc = err_set(err, ERR_KERNEL, "others change nftables faster than a transaction can be prepared");
-	if (rc < 0 && n_commits)
-		return err_prefix(err, differs ? "committed, but the kernel's table reads back differently" :
+	if (rc < 0 && x.n_commits)
+		err_prefix(err, x.differs ? "committed, but the kernel's table reads back differently" :
 		    "committed, but the kernel's table cannot be read back");
+	/* What failed first is what is told. */
+	if (guard_remove(s, rc < 0 ? &late : err) < 0 && rc == 0)
+		rc = err_prefix(err, "committed, but the guard stays");
 	if (rc == 0 && rep)
-		*rep = r;
+		*rep = x.rep;
 	return rc;
 }
 

@@ -19,14 +19,22 @@ int nlsock_fetch(struct nlsock *s, struct ruleset **ret, struct err *err);
 
 struct apply_report {
 	size_t	n_changes;	/* differences found before; 0: nothing was sent */
-	size_t	n_bytes;	/* sent */
+	size_t	n_bytes;	/* sent, without the guard */
 	bool	created;	/* the table was not there */
 };
 
 /* Makes the kernel hold `want` (NULL: no table; else sealed): fetch, diff, one
  * transaction with the difference alone, fetch, diff again; a remaining difference is
- * committed once more, then it is ERR_KERNEL.  The differences go to log (may be
- * NULL).  *rep (may be NULL) is written on success only.
+ * committed once more, then it is ERR_KERNEL.
+ *
+ * A transaction alone is not without a gap.  The kernel asks new chains before old ones of the
+ * same priority, so that a packet that meets the one before and the other after a whole
+ * table is replaced meets no rule; and it looks up the elements of the new generation for a
+ * packet that is still among the rules of the old.  So what is wanted first comes beside the
+ * table, in one of its own (RULESET_GUARD), and that goes when the table is as wanted: what both
+ * the old and the new rules forbid never passes.  A guard that a killed process left is
+ * removed by the next call.
+ *
  * -1 leaves the kernel as it was, unless the message begins with "committed, but": then
  * a transaction got through, and what the kernel holds now is not, or not known to be,
  * what was wanted.  "refused: " says that the kernel took nothing of it. */

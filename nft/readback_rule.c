@@ -23,6 +23,7 @@ struct decode {
 	struct rs_rule	*rule;
 	struct word	 words[N_WORDS];
 	bool		 half_range;	/* lo seen, hi must follow */
+	struct rs_log	 log;		/* rate not 0: limit seen, log must follow */
 	bool		 done;		/* verdict seen */
 };
 
@@ -248,6 +249,56 @@ static bool immediate_parse(struct decode *d, const struct nlattr *data)
 	return verdict_parse(d->r, &d->rule->verdict, &d->rule->chain, value[NFTA_DATA_VERDICT]);
 }
 
+static bool attr_be64(const struct nlattr *a, uint64_t *ret)
+{
+	const uint8_t *p = a ? mnl_attr_get_payload(a) : NULL;
+
+	if (!a || mnl_attr_get_payload_len(a) != sizeof(*ret))
+		return false;
+	*ret = 0;
+	for (size_t i = 0; i < sizeof(*ret); i++)
+		*ret = *ret << 8 | p[i];
+	return true;
+}
+
+static bool limit_parse(struct decode *d, const struct nlattr *data)
+{
+	const struct nlattr *tb[NFTA_LIMIT_MAX + 1];
+	uint32_t type = NFT_LIMIT_PKTS, flags = 0;
+	uint64_t rate, unit;
+
+	nest_parse(tb, NFTA_LIMIT_MAX, data);
+	attr_be32(tb[NFTA_LIMIT_TYPE], &type);
+	attr_be32(tb[NFTA_LIMIT_FLAGS], &flags);
+	if (d->log.rate || type != NFT_LIMIT_PKTS || flags || !attr_be64(tb[NFTA_LIMIT_RATE], &rate) ||
+	    !attr_be64(tb[NFTA_LIMIT_UNIT], &unit) || !attr_be32(tb[NFTA_LIMIT_BURST], &d->log.burst) ||
+	    unit != 1 || !rate || rate > UINT32_MAX)
+		return false;
+	d->log.rate = (uint32_t)rate;
+	return true;
+}
+
+static bool log_parse(struct decode *d, const struct nlattr *data)
+{
+	const struct nlattr *tb[NFTA_LOG_MAX + 1];
+	const uint8_t *group;
+	char prefix[128];
+
+	nest_parse(tb, NFTA_LOG_MAX, data);
+	if (!d->log.rate || !tb[NFTA_LOG_GROUP] || mnl_attr_get_payload_len(tb[NFTA_LOG_GROUP]) != 2 ||
+	    !attr_text(tb[NFTA_LOG_PREFIX]) || tb[NFTA_LOG_LEVEL] || tb[NFTA_LOG_FLAGS] || tb[NFTA_LOG_SNAPLEN] ||
+	    tb[NFTA_LOG_QTHRESHOLD])
+		return false;
+	group = mnl_attr_get_payload(tb[NFTA_LOG_GROUP]);
+	d->log.group = (uint16_t)(group[0] << 8 | group[1]);
+	snprintf(prefix, sizeof(prefix), "%s", attr_text(tb[NFTA_LOG_PREFIX]));
+	rs_printable(prefix);
+	d->log.prefix = prefix;
+	rs_rule_log(d->r, d->rule, &d->log);
+	d->done = true;
+	return true;
+}
+
 static bool expression_parse(struct decode *d, const char *name, const struct nlattr *data)
 {
 	static const struct {
@@ -258,10 +309,11 @@ static bool expression_parse(struct decode *d, const char *name, const struct nl
 		{ "meta", meta_parse, false }, { "payload", payload_parse, false }, { "fib", fib_parse, false },
 		{ "rt", rt_parse, false }, { "ct", ct_parse, false }, { "bitwise", bitwise_parse, false },
 		{ "cmp", cmp_parse, false }, { "lookup", lookup_parse, false },
+		{ "limit", limit_parse, false }, { "log", log_parse, false },
 		{ "immediate", immediate_parse, true },
 	};
 
-	if (d->done || (d->half_range && strcmp(name, "cmp")))
+	if (d->done || (d->half_range && strcmp(name, "cmp")) || (d->log.rate && strcmp(name, "log")))
 		return false;
 	if (!strcmp(name, "counter")) {
 		if (d->rule->counter)
@@ -290,7 +342,7 @@ void rule_parse(struct ruleset *r, struct rs_rule *rule, const struct nlattr *ex
 		if (!name || !expression_parse(&d, name, tb[NFTA_EXPR_DATA]))
 			goto foreign;
 	}
-	if (!d.half_range)
+	if (!d.half_range && (!d.log.rate || d.done))
 		return;
 foreign:
 	snprintf(clean, sizeof(clean), "%s", name ? name : "?");

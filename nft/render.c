@@ -8,7 +8,6 @@
 #include "schema/err.h"
 #include "schema/facts.h"
 
-#define PRIORITY	-10		/* "filter - 10": before a firewall's own chains */
 /* The kernel lists a set in pieces of 32 KB, and goes through all of it again to find
  * where each begins: the time for reading a map back grows with its square.  A shape
  * with more filters gets further maps, which costs packets a lookup each. */
@@ -40,11 +39,11 @@ static struct rs_rule *rule_begin(struct ruleset *r, struct rs_chain *c, const s
 	return rule;
 }
 
-static enum rs_verdict verdict_of(const struct specific *f)
+static enum rs_verdict verdict_of(const struct specific *f, unsigned diagnostics)
 {
-	if (f->kind == ACT_PERMIT)
-		return RS_ACCEPT;
-	return f->kind == ACT_BLOCK ? RS_DROP : RS_GOTO;
+	if (action_chain(f->kind, f->hook, diagnostics))
+		return RS_GOTO;
+	return f->kind == ACT_PERMIT ? RS_ACCEPT : RS_DROP;
 }
 
 /* An exact port as a range of one where there is another port: see rs_match_num. */
@@ -55,7 +54,7 @@ static void match_port(struct ruleset *r, struct rs_rule *rule, enum rs_field fi
 }
 
 /* Ranges, and filters that look at nothing a map could be keyed by. */
-static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct specific *f)
+static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct specific *f, unsigned diagnostics)
 {
 	const bool v4 = f->family == AF_INET;
 	struct rs_rule *rule = rule_begin(r, c, f);
@@ -69,7 +68,7 @@ static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct speci
 	match_port(r, rule, RS_SPORT, &f->src.port, false);
 	match_port(r, rule, RS_DPORT, &f->dst.port, f->src.port.hi != 0);
 	written_keep(r, f->written);
-	rs_rule_end(r, rule, verdict_of(f), action_chain(f->kind, f->hook), f->written->comment);
+	rs_rule_end(r, rule, verdict_of(f, diagnostics), action_chain(f->kind, f->hook, diagnostics), f->written->comment);
 	if (rule)
 		rule->origin = f->written->kept;
 }
@@ -86,21 +85,22 @@ static struct rs_set *map_begin(struct ruleset *r, struct rs_chain *c, const str
 	return rs_set_add(r, &l, true, comment);
 }
 
-static void element_add(struct ruleset *r, struct rs_set *s, const struct specific *f)
+static void element_add(struct ruleset *r, struct rs_set *s, const struct specific *f, unsigned diagnostics)
 {
 	struct rs_element *e = rs_element_add(r, s, f->key);
 
 	if (!e)
 		return;
-	e->verdict = verdict_of(f);
-	e->chain = action_chain(f->kind, f->hook);
+	e->verdict = verdict_of(f, diagnostics);
+	e->chain = action_chain(f->kind, f->hook, diagnostics);
 	written_keep(r, f->written);
 	e->comment = f->written->comment;
 	e->origin = f->written->kept;
 }
 
 /* The filters all[0..n) of one hook and family, in order. */
-static void filters_render(struct ruleset *r, struct rs_chain *c, const struct specific *all, size_t n)
+static void filters_render(struct ruleset *r, struct rs_chain *c, const struct specific *all, size_t n,
+    unsigned diagnostics)
 {
 	struct rs_set *map = NULL;
 	unsigned part = 0;
@@ -109,14 +109,14 @@ static void filters_render(struct ruleset *r, struct rs_chain *c, const struct s
 		const struct specific *f = &all[i];
 
 		if (f->range || !f->n_keys) {
-			plain_rule(r, c, f);
+			plain_rule(r, c, f, diagnostics);
 			continue;
 		}
 		if (!i || !specific_same_shape(f - 1, f))
 			map = map_begin(r, c, f, part = 1);
 		else if (map && map->n_elements == MAP_MAX)
 			map = map_begin(r, c, f, ++part);
-		element_add(r, map, f);
+		element_add(r, map, f, diagnostics);
 	}
 }
 
@@ -146,46 +146,18 @@ static void all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOO
 		}
 		snprintf(name, sizeof(name), "%s%c", act_hook_names[f->hook], f->family == AF_INET ? '4' : '6');
 		goto_family(x->r, base[f->hook], f->family, name);
-		filters_render(x->r, rs_chain_add(x->r, name, "filters, most specific first"), f, end - i);
+		filters_render(x->r, rs_chain_add(x->r, name, "filters, most specific first"), f, end - i,
+		    x->o->diagnostics);
 	}
 	for (int k = 0; k < ACT_N_KINDS; k++)
 		for (int h = 0; h < ACT_N_HOOKS; h++)
-			if (used[k][h] && action_chain((enum act_kind)k, (enum act_hook)h))
-				action_render(x->r, (enum act_kind)k, (enum act_hook)h);
+			if (used[k][h] && action_chain((enum act_kind)k, (enum act_hook)h, x->o->diagnostics))
+				action_render(x->r, (enum act_kind)k, (enum act_hook)h, x->o->diagnostics);
 	if (conntype)
 		dialup_render(x->r);
 }
 
 /* ---- the table ---- */
-
-static struct rs_chain *base_add(struct ruleset *r, const char *name, enum rs_hook hook, const char *comment)
-{
-	struct rs_chain *c = rs_chain_add(r, name, comment);
-
-	if (c) {
-		c->hook = hook;
-		c->priority = PRIORITY;
-		c->type = "filter";
-	}
-	return c;
-}
-
-static void bases_add(struct ruleset *r, struct rs_chain *base[ACT_N_HOOKS])
-{
-	base[ACT_IN] = base_add(r, "input", RS_HOOK_INPUT, "packets to this host");
-	base[ACT_FORWARD] = base_add(r, "forward", RS_HOOK_FORWARD, "packets routed through this host");
-	base[ACT_OUT] = base_add(r, "postrouting", RS_HOOK_POSTROUTING,
-	    "packets of this host, once it is known whether IPsec protects them");
-}
-
-static void jump_add(struct ruleset *r, struct rs_chain *c, const char *to)
-{
-	struct rs_rule *rule = rs_rule_add(r, c);
-
-	if (rule)
-		rule->counter = false;
-	rs_rule_end(r, rule, RS_JUMP, to, "");
-}
 
 static void preamble_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS])
 {
@@ -195,15 +167,22 @@ static void preamble_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS]
 	if (rule)
 		rule->counter = false;
 	rs_rule_end(x->r, rule, RS_JUMP, ROUTED, "");
-	jump_add(x->r, base[ACT_IN], EXEMPT_IN);
-	jump_add(x->r, base[ACT_OUT], EXEMPT_OUT);
+	jump_render(x->r, base[ACT_IN], EXEMPT_IN);
+	jump_render(x->r, base[ACT_OUT], EXEMPT_OUT);
 	routed_render(x->r);
 	exempt_render(x->r, x->o->ipsecexempt);
 	if (x->o->lifeline) {
-		jump_add(x->r, base[ACT_IN], LIFELINE_IN);
-		jump_add(x->r, base[ACT_OUT], LIFELINE_OUT);
+		jump_render(x->r, base[ACT_IN], LIFELINE_IN);
+		jump_render(x->r, base[ACT_OUT], LIFELINE_OUT);
 		lifeline_render(x->r, x->facts);
 	}
+}
+
+const char *render_store_name(enum render_store s)
+{
+	static const char *const names[] = { "local", "domain", "persistent", "dynamic" };
+
+	return names[s];
 }
 
 static void table_comment(struct ruleset *r, const struct render_source *sources, size_t n)
@@ -215,8 +194,9 @@ static void table_comment(struct ruleset *r, const struct render_source *sources
 		char p[9], g[9];
 
 		guid_short(&sources[i].policy->id, p);
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%spolicy %s %s", i ? "; " : "", p,
-		    sources[i].policy->name);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s%spolicy %s %s", i ? "; " : "",
+		    sources[i].store == RENDER_DOMAIN ? "" : render_store_name(sources[i].store),
+		    sources[i].store == RENDER_DOMAIN ? "" : " ", p, sources[i].policy->name);
 		if (guid_is_zero(&sources[i].gpo) || len >= sizeof(text))
 			continue;
 		guid_short(&sources[i].gpo, g);
@@ -247,7 +227,7 @@ int policy_render(struct ruleset **ret, const struct render_source *sources, siz
 		if (source_unfold(&x, &sources[i], err) < 0)
 			goto out;
 	table_comment(x.r, sources, n_sources);
-	bases_add(x.r, base);
+	bases_render(x.r, base);
 	preamble_render(&x, base);
 	all_filters_render(&x, base);
 	rc = ruleset_seal(x.r, err);
@@ -258,36 +238,4 @@ out:
 	else
 		ruleset_free(x.r);
 	return rc;
-}
-
-int block_render(struct ruleset **ret, const char *why, const struct host_facts *facts,
-    const struct render_options *o, struct err *err)
-{
-	struct ruleset *r = ruleset_new();
-	struct rs_chain *base[ACT_N_HOOKS];
-	char text[RS_COMMENT_MAX + 1];
-
-	if (!r)
-		return err_nomem(err);
-	snprintf(text, sizeof(text), "block mode: %s", why);
-	rs_printable(text);
-	r->comment = rs_strdup(r, text);
-	bases_add(r, base);
-	loopback_render(r, base[ACT_IN], base[ACT_OUT]);
-	if (facts && o && o->lifeline) {
-		/* Without neighbour discovery an IPv6 server is out of reach. */
-		neighbour_render(r, base[ACT_IN]);
-		neighbour_render(r, base[ACT_OUT]);
-		jump_add(r, base[ACT_IN], LIFELINE_IN);
-		jump_add(r, base[ACT_OUT], LIFELINE_OUT);
-		lifeline_render(r, facts);
-	}
-	for (int h = 0; h < ACT_N_HOOKS; h++)
-		rs_rule_end(r, rs_rule_add(r, base[h]), RS_DROP, NULL, text);
-	if (ruleset_seal(r, err) < 0) {
-		ruleset_free(r);
-		return -1;
-	}
-	*ret = r;
-	return 0;
 }

@@ -27,6 +27,7 @@ const struct rs_field_info rs_fields[RS_N_FIELDS] = {
 	[RS_META_IPSEC]	= { "meta ipsec", 1, 0, false },
 	[RS_RT_IPSEC]	= { "rt ipsec", 1, 0, false },
 	[RS_CT_STATE]	= { "ct state", 4, 0, false },
+	[RS_CT_DIRECTION] = { "ct direction", 1, 0, false },
 };
 
 struct ruleset *ruleset_new(void)
@@ -224,6 +225,19 @@ void rs_rule_end(struct ruleset *r, struct rs_rule *rule, enum rs_verdict v, con
 	rule->verdict = v;
 	rule->chain = chain ? rs_strdup(r, chain) : NULL;
 	rule->comment = rs_strdup(r, comment);
+}
+
+void rs_rule_log(struct ruleset *r, struct rs_rule *rule, const struct rs_log *log)
+{
+	struct rs_log *q = rule ? arena_memdup(r->arena, log, sizeof(*log)) : NULL;
+
+	if (!q) {
+		r->failed = true;
+		return;
+	}
+	q->prefix = rs_strdup(r, log->prefix);
+	rule->log = q;
+	rule->counter = false;
 }
 
 struct rs_set *rs_set_add(struct ruleset *r, const struct rs_lookup *l, bool map, const char *comment)

@@ -18,6 +18,7 @@ struct err;
 struct json_t;
 
 #define RULESET_TABLE	"ipsecpol"	/* family inet, always */
+#define RULESET_GUARD	"ipsecpol_next"	/* beside it while it is replaced: see nlsock_apply */
 #define RS_COMMENT_MAX	127		/* characters nft(8) accepts in a comment */
 #define RS_MAX_KEYS	5		/* fields in one lookup */
 #define RS_KEY_MAX	48		/* bytes of a key: two IPv6 addresses, protocol, two ports */
@@ -30,7 +31,7 @@ enum rs_field {
 	RS_SPORT, RS_DPORT, RS_ICMP6_TYPE,
 	RS_SADDR_TYPE, RS_DADDR_TYPE,		/* fib: RTN_LOCAL... */
 	RS_META_IPSEC, RS_RT_IPSEC,		/* came protected; will leave protected */
-	RS_CT_STATE,
+	RS_CT_STATE, RS_CT_DIRECTION,		/* direction: 0 as the connection was opened, 1 the other */
 	RS_N_FIELDS
 };
 
@@ -75,12 +76,21 @@ enum rs_verdict { RS_NONE, RS_ACCEPT, RS_DROP, RS_RETURN, RS_JUMP, RS_GOTO, RS_V
 
 /* Where an element or rule came from; for errors and JSON, not in the kernel. */
 struct rs_origin {
-	struct guid	 filter, rule, gpo;	/* gpo zero: none */
+	struct guid	filter, rule, gpo;	/* gpo zero: none */
+	uint8_t		store;			/* enum render_store */
+};
+
+/* A packet that matches is copied to an NFLOG group, unless there were too many. */
+struct rs_log {
+	const char	*prefix;
+	uint16_t	 group;
+	uint32_t	 rate, burst;	/* packets a second; packets at once */
 };
 
 struct rs_rule {
 	struct rs_match		*matches;
 	size_t			 n_matches;
+	const struct rs_log	*log;		/* NULL: none; with one there is neither counter nor verdict */
 	bool			 counter;
 	enum rs_verdict		 verdict;
 	const char		*chain;		/* JUMP, GOTO */
@@ -168,6 +178,8 @@ void rs_match_addr(struct ruleset *r, struct rs_rule *rule, enum rs_field f, con
 void rs_match_set(struct ruleset *r, struct rs_rule *rule, const struct rs_lookup *l);
 void rs_rule_vmap(struct ruleset *r, struct rs_rule *rule, const struct rs_lookup *l);
 void rs_rule_end(struct ruleset *r, struct rs_rule *rule, enum rs_verdict v, const char *chain, const char *comment);
+/* The rule logs what it matches, and the next rule of its chain comes. */
+void rs_rule_log(struct ruleset *r, struct rs_rule *rule, const struct rs_log *log);
 /* Key type and length follow from the lookup that will use it. */
 struct rs_set *rs_set_add(struct ruleset *r, const struct rs_lookup *l, bool map, const char *comment);
 struct rs_element *rs_element_add(struct ruleset *r, struct rs_set *s, const uint8_t *key);

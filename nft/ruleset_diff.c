@@ -26,11 +26,18 @@ static bool match_equal(const struct rs_match *a, const struct rs_match *b)
 	    !memcmp(a->hi, b->hi, sizeof(a->hi));
 }
 
+static bool log_equal(const struct rs_log *a, const struct rs_log *b)
+{
+	if (!a || !b)
+		return a == b;
+	return !strcmp(a->prefix, b->prefix) && a->group == b->group && a->rate == b->rate && a->burst == b->burst;
+}
+
 bool rs_rule_equal(const struct rs_rule *a, const struct rs_rule *b)
 {
 	if (a->n_matches != b->n_matches || a->counter != b->counter || a->verdict != b->verdict ||
 	    !str_equal(a->chain, b->chain) || strcmp(a->comment, b->comment) ||
-	    !str_equal(a->foreign, b->foreign))
+	    !str_equal(a->foreign, b->foreign) || !log_equal(a->log, b->log))
 		return false;
 	if (a->verdict == RS_VMAP && !lookup_equal(a->vmap, b->vmap))
 		return false;

@@ -1,11 +1,12 @@
 /* The ruleset as JSON: {"table", "comment", "warnings", "sets": [{"name", "map", "type",
- * "comment", "elements": [{"key", "verdict", "comment", "filter", "rule", "gpo"}]}],
+ * "comment", "elements": [{"key", "verdict", "comment", "filter", "rule", "gpo", "store"}]}],
  * "chains": [{"name", "hook", "priority", "policy", "comment", "rules": [{"text", "counter",
- * "verdict", "comment", "text", "filter", "rule", "gpo"}]}]}. */
+ * "log", "verdict", "comment", "filter", "rule", "gpo", "store"}]}]}. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "nft/render.h"
 #include "nft/ruleset.h"
 
 /* What print(thing) writes, as a JSON string; NULL: no memory. */
@@ -53,7 +54,9 @@ static int put_origin(json_t *o, const struct rs_origin *from)
 		return 0;
 	if (put_guid(o, "filter", &from->filter) || put_guid(o, "rule", &from->rule))
 		return -1;
-	return put_guid(o, "gpo", &from->gpo);
+	if (put_guid(o, "gpo", &from->gpo))
+		return -1;
+	return json_object_set_new(o, "store", json_string(render_store_name((enum render_store)from->store)));
 }
 
 static int put_verdict(json_t *o, enum rs_verdict v, const char *chain, const struct rs_lookup *vmap)
@@ -121,6 +124,7 @@ static json_t *rule_json(const struct rs_rule *rule)
 	rs_rule_write(rule, t.out);
 	if (json_object_set_new(o, "text", text_close(&t)) ||
 	    json_object_set_new(o, "counter", json_boolean(rule->counter)) ||
+	    (rule->log && json_object_set_new(o, "log", json_string(rule->log->prefix))) ||
 	    put_verdict(o, rule->verdict, rule->chain, rule->vmap) ||
 	    json_object_set_new(o, "comment", json_string(rule->comment)) || put_origin(o, rule->origin)) {
 		json_decref(o);

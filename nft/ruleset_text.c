@@ -68,6 +68,7 @@ static void put_value(enum rs_field f, const uint8_t *p, FILE *out)
 		"anycast", "multicast", "blackhole", "unreachable", "prohibit" };
 	static const char *const families[AF_INET6 + 1] = { [AF_INET] = "ipv4", [AF_INET6] = "ipv6" };
 	static const char *const bools[] = { "missing", "exists" };
+	static const char *const directions[] = { "original", "reply" };
 	char text[INET6_ADDRSTRLEN];
 
 	switch (f) {
@@ -91,6 +92,9 @@ static void put_value(enum rs_field f, const uint8_t *p, FILE *out)
 		break;
 	case RS_CT_STATE:
 		put_ct_state(rs_num_get(p, f), out);
+		break;
+	case RS_CT_DIRECTION:
+		put_named(p[0], directions, 2, out);
 		break;
 	case RS_IIF: case RS_OIF:
 		/* The loopback device has index 1 in every network namespace. */
@@ -170,11 +174,21 @@ static void matches_write(const struct rs_rule *rule, FILE *out)
 	}
 }
 
+/* limit rate 50/second burst 100 packets log prefix "..." group 4500 */
+static void log_write(const struct rs_log *l, FILE *out)
+{
+	fprintf(out, "limit rate %u/second burst %u packets log prefix ", l->rate, l->burst);
+	put_quoted(l->prefix, out);
+	fprintf(out, " group %u", l->group);
+}
+
 void rs_rule_write(const struct rs_rule *rule, FILE *out)
 {
 	if (rule->foreign)
 		fprintf(out, "unknown %s ", rule->foreign);
 	matches_write(rule, out);
+	if (rule->log)
+		log_write(rule->log, out);
 	if (rule->verdict == RS_VMAP) {
 		put_keys(rule->vmap, out);
 		fprintf(out, " vmap @%s", rule->vmap->set);

@@ -33,6 +33,9 @@
 struct written {
 	struct rs_origin	 origin;
 	const char		*name;		/* for its comment */
+	uint8_t			 hooks;		/* where it stands, a sum of 1 << enum act_hook */
+	const struct ipsec_rule		*rule;
+	const struct render_source	*from;
 	/* In the ruleset, once something of the filter is there; see written_keep. */
 	const struct rs_origin	*kept;
 	const char		*comment;

@@ -56,7 +56,8 @@ static int unfold_room(struct unfold *x, struct err *err)
 
 	if (x->n < x->size)
 		return 0;
-	unfold_sort(x);
+	if (!x->keep_same || x->n > MAX_SPECIFIC)
+		unfold_sort(x);
 	if (x->n > MAX_SPECIFIC)
 		return limit(err);
 	size = x->n + (x->n < MAX_SPECIFIC / 4 ? x->n + 64 : MAX_SPECIFIC / 4);
@@ -134,7 +135,7 @@ static int direction_add(struct unfold *x, const struct specific *f, struct err 
 
 	for (int h = 0; h < ACT_N_HOOKS; h++) {
 		s.hook = (enum act_hook)h;
-		if (!specific_seen(&s))
+		if (!(f->written->hooks & 1u << h) || !specific_seen(&s))
 			continue;
 		specific_rank(&s);
 		if (specific_add(x, &s, err) < 0)
@@ -253,7 +254,8 @@ static const char *filter_comment(struct ruleset *r, const struct rs_origin *o, 
 	guid_short(&o->rule, u);
 	if (!guid_is_zero(&o->gpo))
 		guid_short(&o->gpo, g);
-	n = snprintf(text, sizeof(text), "f:%s r:%s%s%s", f, u, *g ? " g:" : "", g);
+	n = snprintf(text, sizeof(text), "f:%s r:%s%s%s%s%s", f, u, *g ? " g:" : "", g,
+	    o->store == RENDER_DOMAIN ? "" : " s:", o->store == RENDER_DOMAIN ? "" : render_store_name(o->store));
 	more = *name ? snprintf(text + n, sizeof(text) - (size_t)n, " %s", name) : 0;
 	if (more >= (int)(sizeof(text) - (size_t)n))
 		text[n] = '\0';
@@ -317,7 +319,10 @@ static int filter_add(struct unfold *x, const struct render_source *from, const 
 	s.written = x->arena ? arena_zalloc(x->arena, 1, sizeof(*s.written)) : NULL;
 	if (!s.written)
 		return err_nomem(err);
-	s.written->origin = (struct rs_origin){ f->id, rule->id, from->gpo };
+	s.written->origin = (struct rs_origin){ f->id, rule->id, from->gpo, (uint8_t)from->store };
+	s.written->hooks = from->rule_hooks ? from->rule_hooks[rule - from->policy->rules] : 0xff;
+	s.written->rule = rule;
+	s.written->from = from;
 	s.written->name = *rule->name ? rule->name : rule->filter_list->name;
 	for (int i = 0; i < 2; i++) {
 		if (!(families & 1u << i) || !protocol_of(&s.protocol, f->protocol, families, i))

@@ -10,14 +10,16 @@
 
 #include "nft/shape.h"
 
+struct arena;
 struct err;
 struct host_facts;
 
-/* Zero but for the first three; needs unfold_free also after an error. */
+/* Zero but for the first four; needs unfold_free also after an error. */
 struct unfold {
 	struct ruleset			*r;	/* gets warnings */
 	const struct host_facts		*facts;
 	const struct render_options	*o;
+	bool				 keep_same;	/* equal filters may stay until unfold_sort, if there is room */
 	struct specific			*all;
 	size_t				 n, size;
 	size_t				 n_seen;	/* with those dropped because another is the same */
@@ -31,5 +33,32 @@ void unfold_sort(struct unfold *x);
 void unfold_free(struct unfold *x);
 /* Copies origin and comment of a filter into the ruleset, the first time. */
 void written_keep(struct ruleset *r, struct written *w);
+
+/* ---- the specific filters in effect, for people ---- */
+
+struct filter_line {
+	enum act_hook		 hook;
+	uint8_t			 family;		/* AF_INET, AF_INET6 */
+	const char		*src, *dst;		/* "me", "any", "10.0.0.0/8", "10.0.0.1-10.0.0.9" */
+	uint8_t			 protocol;		/* 0: any */
+	struct ipsec_ports	 src_port, dst_port;	/* 0..0: any */
+	enum ipsec_conntype	 conntype;
+	const char		*tunnel;		/* the tunnel's end; "": not of a tunnel rule */
+	enum act_kind		 kind;
+	enum render_store	 store;
+	struct rs_origin	 origin;
+	/* Hostile texts of the policies and sources that were given. */
+	const char		*rule_name, *list_name, *action_name, *policy_name, *gpo_name;
+	/* Higher is more specific, equal shapes are equal.  To be compared within one hook and
+	 * family, where no packet meets a filter after a lighter one. */
+	uint64_t		 weight;
+	bool			 shadowed;		/* a stronger one is for exactly the same packets */
+};
+
+/* The heaviest first, those of one weight in the order of the ruleset; *ret and what it
+ * points to, but for names, are in a.  facts NULL: no server is known.  Errors as of policy_render.  (Where
+ * there are more than a ruleset can hold, shadowed ones are left out.) */
+int filters_list(struct filter_line **ret, size_t *ret_n, struct arena *a, const struct render_source *sources,
+    size_t n_sources, const struct host_facts *facts, const struct render_options *o, struct err *err);
 
 #endif

@@ -89,10 +89,14 @@ static void rule_add(struct mk *m, char *words)
 	struct ipsec_filter_list *l = must(arena_zalloc(p->arena, 1, sizeof(*l)));
 	struct ipsec_rule *rules = must(arena_grow(p->arena, p->rules, p->n_rules, sizeof(*rules)));
 	struct ipsec_rule *r = &rules[p->n_rules];
+	uint8_t **hooks = &m->hooks[m->n_sources - 1];
 	const unsigned number = (unsigned)(++p->n_rules) << 28;
 	char *w, *save = NULL;
 
 	p->rules = rules;
+	*hooks = must(realloc(*hooks, p->n_rules));
+	m->sources[m->n_sources - 1].rule_hooks = *hooks;
+	(*hooks)[p->n_rules - 1] = 0xff;
 	memset(r, 0, sizeof(*r));
 	r->id = number_guid(number, 3);
 	n->id = number_guid(number, 4);
@@ -111,6 +115,8 @@ static void rule_add(struct mk *m, char *words)
 			r->active = false;
 		else if (!strcmp(w, "default"))
 			r->default_response = true;
+		else if (!strncmp(w, "hooks=", 6))
+			(*hooks)[p->n_rules - 1] = (uint8_t)atoi(w + 6);
 		else if (!strncmp(w, "if=", 3))
 			r->interface_name = must(arena_strdup(p->arena, w + 3));
 		else {
@@ -161,6 +167,18 @@ static void filter_add(struct mk *m, char *words)
 	f->mirrored = w[5] != NULL;
 }
 
+static void exempt_add(struct mk *m, char *words)
+{
+	struct boot_exemption *e = &m->boot.exemptions[m->boot.n_exemptions++];
+	char proto[8], way[8];
+	unsigned src, dst;
+
+	if (m->boot.n_exemptions > SETTINGS_MAX_EXEMPTIONS || sscanf(words, "%7s %u %u %7s", proto, &src, &dst, way) != 4)
+		broken("exempt '%s'", words);
+	*e = (struct boot_exemption){ (uint8_t)(!strcmp(proto, "tcp") ? 6 : !strcmp(proto, "udp") ? 17 : atoi(proto)),
+		(uint16_t)src, (uint16_t)dst, !strcmp(way, "out") };
+}
+
 static void line_read(struct mk *m, char *line)
 {
 	char *rest = strchr(line, ' '), *more;
@@ -175,6 +193,10 @@ static void line_read(struct mk *m, char *line)
 		broken("line '%s'", line);
 	else if (!strcmp(line, "ipsecexempt"))
 		m->o.ipsecexempt = (unsigned)atoi(rest);
+	else if (!strcmp(line, "diagnostics"))
+		m->o.diagnostics = (unsigned)atoi(rest);
+	else if (!strcmp(line, "exempt"))
+		exempt_add(m, rest);
 	else if (!strcmp(line, "fact") && (more = strchr(rest, ' '))) {
 		*more = '\0';
 		fact_add(m, rest, more + 1);
@@ -211,8 +233,10 @@ void mk_free(struct mk *m)
 {
 	if (!m)
 		return;
-	for (size_t i = 0; i < m->n_sources; i++)
+	for (size_t i = 0; i < m->n_sources; i++) {
 		policy_free(m->policies[i]);
+		free(m->hooks[i]);
+	}
 	facts_free(m->facts);
 	free(m);
 }

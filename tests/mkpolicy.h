@@ -3,9 +3,11 @@
  *   ipsecexempt 3                     options; defaults 3, no lifeline
  *   lifeline
  *   any-is-ipv4
+ *   diagnostics 6
+ *   exempt tcp 0 3389 in|out          a boot exemption
  *   fact dns 10.0.0.53
  *   store dynamic                     a further policy of that store; default domain
- *   rule KIND [lan|dialup] [tunnel] [inactive] [default] NAME
+ *   rule KIND [lan|dialup] [tunnel] [inactive] [default] [hooks=N] NAME
  *   filter SRC DST PROTO SPORT DPORT [mirrored]
  *
  * KIND: permit block require pass request request-pass.  Addresses as in policies
@@ -29,6 +31,8 @@ struct mk {
 	size_t			 n_sources;
 	struct host_facts	*facts;
 	struct render_options	 o;
+	struct settings		 boot;			/* exemptions */
+	uint8_t			*hooks[MK_SOURCES];
 	unsigned		 n_filters;
 };
 

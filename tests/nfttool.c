@@ -4,19 +4,23 @@
  *   nfttool write|json FILE    the ruleset as text, as JSON
  *   nfttool batch FILE         the bytes of the transaction that creates it
  *   nfttool apply FILE...      each in turn with one socket: "changes N bytes N created 0|1"
- *   nfttool block FILE         apply block mode
  *   nfttool diff FILE          wanted against the kernel; exit 2 when they differ
  *   nfttool fetch              the kernel's table as text
  *   nfttool remove             take it away
  *   nfttool watch FILE         apply, then per line on stdin: "ours" or "not ours";
  *                              the line "apply FILE" first applies that
+ *   nfttool log FILE [SECONDS] "ready", then a line for each logged packet, judged by FILE's ruleset;
+ *                              at the end "lost N"
  *   nfttool refuse             apply a table that the kernel refuses because of one element
  *   nfttool big N              a policy of N filters
  *   nfttool bench FILE         seconds and peak memory of each step of applying it
  *
- * FILE "-": stdin.  Without arguments: 77, so that "make check" skips it. */
+ * FILE "-": stdin; "block:FILE", "stateful:FILE" and "startup:FILE" are block mode and the
+ * startup modes stateful and block, with the facts and options of the file.  Without arguments: 77, so that "make check" skips it. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +29,8 @@
 #include <time.h>
 
 #include "nft/batch.h"
+#include "nft/judge.h"
+#include "nft/nflog.h"
 #include "nft/nlsock.h"
 #include "nft/render.h"
 #include "nft/ruleset.h"
@@ -39,13 +45,27 @@ static _Noreturn void fail(void)
 	exit(1);
 }
 
+static int mode_render(struct ruleset **ret, const struct mk *m, const char *file)
+{
+	const struct host_facts *facts = m->o.lifeline ? m->facts : NULL;
+
+	if (!strncmp(file, "stateful:", 9))
+		return boot_render(ret, BOOT_STATEFUL, &m->boot, facts, &m->o, &err);
+	if (!strncmp(file, "startup:", 8))
+		return boot_render(ret, BOOT_BLOCK, &m->boot, facts, &m->o, &err);
+	if (!strncmp(file, "block:", 6))
+		return block_render(ret, "a test", facts, &m->o, &err);
+	return mk_render(ret, m, &err);
+}
+
 static struct ruleset *render(const char *file)
 {
-	char *text = mk_file(strcmp(file, "-") ? file : "/dev/stdin");
+	const char *name = strchr(file, ':') ? strchr(file, ':') + 1 : file;
+	char *text = mk_file(strcmp(name, "-") ? name : "/dev/stdin");
 	struct mk *m = mk_policy(text);
 	struct ruleset *r;
 
-	if (mk_render(&r, m, &err) < 0)
+	if (mode_render(&r, m, file) < 0)
 		fail();
 	mk_free(m);
 	free(text);
@@ -147,24 +167,9 @@ static void fetch(void)
 	nlsock_close(s);
 }
 
-static void block(const char *file)
-{
-	char *text = mk_file(file);
-	struct mk *m = mk_policy(text);
-	struct nlsock *s = sock();
-	struct ruleset *r;
-
-	if (block_render(&r, "a test", m->o.lifeline ? m->facts : NULL, &m->o, &err) < 0)
-		fail();
-	apply(s, r, stderr);
-	nlsock_close(s);
-	mk_free(m);
-	free(text);
-}
-
 static void refuse(void)
 {
-	static const struct rs_origin origin = { { { 0x11 } }, { { 0x22 } }, { { 0 } } };
+	static const struct rs_origin origin = { { { 0x11 } }, { { 0x22 } }, { { 0 } }, RENDER_DOMAIN };
 	const struct rs_lookup l = { .set = "m", .n_keys = 1, .keys = { { RS_L4PROTO, 8 } } };
 	struct ruleset *r = ruleset_new();
 	struct nlsock *s = sock();
@@ -184,6 +189,55 @@ static void refuse(void)
 	if (ruleset_seal(r, &err) < 0)
 		fail();
 	apply(s, r, NULL);
+}
+
+static void log_see(const struct nflog_packet *p, void *cookie)
+{
+	const bool out = p->hook == RS_HOOK_POSTROUTING;
+	struct judge_place at = { .hook = (enum rs_hook)p->hook, .iif = p->iif, .oif = p->oif, .iiftype = 1, .oiftype = 1,
+		.src_type = out ? RTN_LOCAL : 0, .dst_type = p->hook == RS_HOOK_INPUT ? RTN_LOCAL : 0 };
+	struct judgement j = { .comment = "cannot be told" };
+	char src[INET6_ADDRSTRLEN] = "?", dst[INET6_ADDRSTRLEN] = "?";
+	struct packet_head h = { 0 };
+
+	if (packet_head_parse(&h, p->payload, p->len)) {
+		inet_ntop(h.family, h.src, src, sizeof(src));
+		inet_ntop(h.family, h.dst, dst, sizeof(dst));
+		judge_packet(&j, cookie, &h, &at);
+	}
+	printf("%s | hook %d family %u iif %d oif %d %s > %s proto %u %u > %u %zu bytes time %d | %s %s\n", p->prefix, p->hook,
+	    p->family, p->iif != 0, p->oif != 0, src, dst, h.protocol, packet_sport(&h), packet_dport(&h), p->len,
+	    p->time_us != 0, j.verdict == RS_DROP ? "drop" : "accept", j.comment);
+}
+
+static void log_packets(const char *file, double seconds)
+{
+	struct ruleset *r = render(file);
+	struct nflog *n = nflog_open(&err);
+	struct timespec t;
+	double end;
+
+	if (!n)
+		fail();
+	puts("ready");
+	fflush(stdout);
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	end = (double)t.tv_sec + (double)t.tv_nsec / 1e9 + seconds;
+	for (;;) {
+		struct pollfd pfd = { nflog_fd(n), POLLIN, 0 };
+		double left;
+
+		clock_gettime(CLOCK_MONOTONIC, &t);
+		left = end - (double)t.tv_sec - (double)t.tv_nsec / 1e9;
+		if (left <= 0)
+			break;
+		if (poll(&pfd, 1, (int)(left * 1000) + 1) > 0 && nflog_read(n, log_see, r, &err) < 0)
+			fail();
+		fflush(stdout);
+	}
+	printf("lost %llu\n", (unsigned long long)nflog_lost(n));
+	nflog_close(n);
+	ruleset_free(r);
 }
 
 static void lap(const char *what)
@@ -266,14 +320,14 @@ int main(int argc, char **argv)
 		nlsock_close(s);
 	} else if (!strcmp(cmd, "batch")) {
 		batch(file);
-	} else if (!strcmp(cmd, "block")) {
-		block(file);
 	} else if (!strcmp(cmd, "diff")) {
 		return diff(file);
 	} else if (!strcmp(cmd, "fetch")) {
 		fetch();
 	} else if (!strcmp(cmd, "watch")) {
 		watch(file);
+	} else if (!strcmp(cmd, "log")) {
+		log_packets(file, argc > 3 ? atof(argv[3]) : 1);
 	} else if (!strcmp(cmd, "refuse")) {
 		refuse();
 	} else if (!strcmp(cmd, "bench")) {
@@ -281,7 +335,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(cmd, "big")) {
 		big(strtoul(file, NULL, 10));
 	} else {
-		fputs("usage: nfttool write|json|batch|apply|block|diff|fetch|remove|watch|refuse|big|bench [FILE]\n", stderr);
+		fputs("usage: nfttool write|json|batch|apply|diff|fetch|remove|watch|log|refuse|big|bench [FILE]\n", stderr);
 		return argc < 2 ? 77 : 64;
 	}
 	return 0;

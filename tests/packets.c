@@ -12,6 +12,7 @@
 #include <linux/if_tun.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "nft/judge.h"
 #include "nft/nlsock.h"
 #include "nft/ruleset.h"
 #include "schema/err.h"
@@ -56,6 +58,7 @@ static uint32_t packet_id;
 static bool *dropped;		/* by packet_id: was not seen, rightly */
 static unsigned n_late;		/* of these, seen later after all */
 static unsigned n_resent;
+static unsigned n_judged, n_misjudged;
 
 static _Noreturn void die(const char *what)
 {
@@ -562,6 +565,8 @@ static char *policy_make(void)
 		fputs("lifeline\n", out);
 	if (!pick(4))
 		fputs("any-is-ipv4\n", out);
+	if (!pick(3))
+		fprintf(out, "diagnostics %u\n", 2 + pick(6));
 	fputs("fact dns 10.1.0.3\nfact dns fd01::3\nfact dc 10.2.0.5\nfact dc fd02::5\nfact wins 10.2.0.77\n"
 	    "fact gateway 10.1.0.200\nfact gateway fd01::c8\n", out);
 	for (unsigned i = pick(6); i-- > 0;) {
@@ -618,6 +623,58 @@ static void wrong(const struct packet *p, const char *policy, const char *why, e
 	    p->answer ? " answer" : "", want == FATE_PASS ? "pass" : "drop", why, policy);
 }
 
+/* ---- the same without a kernel ---- */
+
+static bool is_broadcast(const struct packet *p)
+{
+	return p->v4 && (p->dst[3] == 255 || p->dst[0] == 255);
+}
+
+static void place_make(struct judge_place *at, const struct packet *p, int iface)
+{
+	const uint16_t type = p->dialup ? 0xfffe /* ARPHRD_NONE */ : 1;
+
+	*at = (struct judge_place){ .iif = p->way == WAY_OUT ? 0 : 2 + (uint32_t)iface, .oif = p->way == WAY_IN ? 0 : 9,
+		.iiftype = type, .oiftype = type,
+		.src_type = p->src_local ? RTN_LOCAL : RTN_UNICAST, .ct_state = p->answer ? 2 : 0 };
+	at->dst_type = p->dst_local ? RTN_LOCAL : !p->dst_wide ? RTN_UNICAST : is_broadcast(p) ? RTN_BROADCAST : RTN_MULTICAST;
+	at->hook = p->way == WAY_IN ? RS_HOOK_INPUT : p->way == WAY_OUT ? RS_HOOK_POSTROUTING : RS_HOOK_FORWARD;
+}
+
+static bool origin_is(const struct rs_origin *got, const struct rs_origin *who)
+{
+	if (!got)
+		return guid_is_zero(&who->filter);
+	return !guid_cmp(&got->filter, &who->filter) && !guid_cmp(&got->rule, &who->rule) &&
+	    !guid_cmp(&got->gpo, &who->gpo) && got->store == who->store;
+}
+
+/* judge_packet must name the same filter and fate as the model. */
+static void judge_try(const struct ruleset *r, const struct packet *p, int iface, enum fate want,
+    const struct rs_origin *who, const char *policy)
+{
+	uint8_t bytes[256];
+	struct packet_head h;
+	struct judge_place at;
+	struct judgement j = { 0 }, routed;
+	bool ok;
+
+	place_make(&at, p, iface);
+	ok = packet_head_parse(&h, bytes, packet_write(bytes, p)) && judge_packet(&j, r, &h, &at) &&
+	    j.verdict == (want == FATE_PASS ? RS_ACCEPT : RS_DROP) && origin_is(j.origin, who);
+	if (ok && p->way == WAY_FORWARD && want == FATE_PASS) {
+		at.hook = RS_HOOK_POSTROUTING;
+		ok = judge_packet(&routed, r, &h, &at) && routed.verdict == RS_ACCEPT && !routed.origin;
+	}
+	n_judged++;
+	n_misjudged += !ok;
+	if (!ok && n_misjudged < 5) {
+		printf("misjudged: verdict %d, chain %s, comment '%s'\n", j.verdict, j.chain ? j.chain->name : "-",
+		    j.comment ? j.comment : "-");
+		wrong(p, policy, "judged", want);
+	}
+}
+
 /* All happens before write and send return, unless the kernel is busy: a packet that
  * should be there is waited for, one that should not is looked out for later. */
 static enum fate packet_await(const struct packet *p, enum fate want)
@@ -642,11 +699,12 @@ static void packet_go(const struct packet *p, int iface)
 		packet_inject(&ifaces[iface], p);
 }
 
-static void packet_try(const struct mk *m, const char *policy)
+static void packet_try(const struct mk *m, const struct ruleset *r, const char *policy)
 {
 	struct packet p;
 	struct tally *t;
 	struct flow *f;
+	struct rs_origin who;
 	const char *why;
 	enum fate want, got;
 	int iface = n_flows && !pick(3) ? answer_make(&p) : packet_make(&p);
@@ -654,7 +712,8 @@ static void packet_try(const struct mk *m, const char *policy)
 	packet_id++;
 	p.answer = false;
 	f = flow_find(&p);
-	want = model_fate(m, &p, &why);
+	want = model_fate(m, &p, &why, &who);
+	judge_try(r, &p, iface, want, &who, policy);
 	packet_go(&p, iface);
 	got = packet_await(&p, want);
 	/* A busy kernel may lose a packet; a rule drops it each time. */
@@ -687,7 +746,7 @@ static void policy_try(struct nlsock *s, unsigned n_packets)
 	}
 	conntrack_flush();
 	while (n_packets-- > 0)
-		packet_try(m, text);
+		packet_try(m, r, text);
 	ruleset_free(r);
 	mk_free(m);
 	free(text);
@@ -725,6 +784,8 @@ int main(int argc, char **argv)
 	}
 	printf("%s: no dropped packet came late\n", n_late ? "FAIL" : "ok");
 	printf("%s: hardly a packet was lost on the way (%u)\n", n_resent > 20 ? "FAIL" : "ok", n_resent);
+	printf("%s: every packet was judged alike without a kernel (%u of %u not)\n", n_misjudged || !n_judged ? "FAIL" : "ok",
+	    n_misjudged, n_judged);
 	free(dropped);
-	return n_bad || n_late || n_resent > 20;
+	return n_bad || n_late || n_resent > 20 || n_misjudged || !n_judged;
 }

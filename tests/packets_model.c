@@ -13,6 +13,7 @@ struct line {
 	const struct ipsec_addr		*src, *dst;
 	struct ipsec_ports		 sport, dport;
 	int				 store;
+	const struct render_source	*from;
 };
 
 static bool families_fit(const struct mk *m, const struct ipsec_filter *f, bool v4)
@@ -208,11 +209,12 @@ static bool decide(const struct mk *m, struct line *best, const struct packet *p
 				continue;
 			for (size_t k = 0; k < r->filter_list->n_filters; k++) {
 				const struct ipsec_filter *f = &r->filter_list->filters[k];
-				struct line l = { r, f, &f->src, &f->dst, f->src_port, f->dst_port, (int)m->sources[s].store };
+				struct line l = { r, f, &f->src, &f->dst, f->src_port, f->dst_port, (int)m->sources[s].store,
+					&m->sources[s] };
 
 				for (int swapped = 0; swapped <= f->mirrored; swapped++) {
 					if (swapped)
-						l = (struct line){ r, f, &f->dst, &f->src, f->dst_port, f->src_port, l.store };
+						l = (struct line){ r, f, &f->dst, &f->src, f->dst_port, f->src_port, l.store, l.from };
 					if (line_fits(m, &l, p) && (!found || better(&l, best, p) > 0)) {
 						*best = l;
 						found = true;
@@ -283,10 +285,11 @@ static enum fate negotiate_fate(const struct line *l, const struct packet *p)
 	}
 }
 
-enum fate model_fate(const struct mk *m, const struct packet *p, const char **why)
+enum fate model_fate(const struct mk *m, const struct packet *p, const char **why, struct rs_origin *who)
 {
 	struct line l;
 
+	memset(who, 0, sizeof(*who));
 	*why = "exempt";
 	if (exempt(m, p))
 		return FATE_PASS;
@@ -296,6 +299,7 @@ enum fate model_fate(const struct mk *m, const struct packet *p, const char **wh
 	*why = "none";
 	if (!decide(m, &l, p))
 		return FATE_PASS;
+	*who = (struct rs_origin){ l.filter->id, l.rule->id, l.from->gpo, (uint8_t)l.store };
 	*why = l.rule->tunnel ? "tunnel" : ipsec_action_name(l.rule->negpol->action);
 	if (l.rule->negpol->action == IPSEC_BLOCK)
 		return FATE_DROP;

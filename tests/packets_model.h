@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "nft/ruleset.h"
 #include "tests/mkpolicy.h"
 
 enum way { WAY_IN, WAY_OUT, WAY_FORWARD };
@@ -25,7 +26,8 @@ struct packet {
 
 enum fate { FATE_PASS, FATE_DROP };
 
-/* why: "exempt", "lifeline", "none" or the kind of the action that decided. */
-enum fate model_fate(const struct mk *m, const struct packet *p, const char **why);
+/* why: "exempt", "lifeline", "none" or the kind of the action that decided; who: the filter that
+ * did, all zero when none. */
+enum fate model_fate(const struct mk *m, const struct packet *p, const char **why, struct rs_origin *who);
 
 #endif

@@ -74,6 +74,33 @@ table $m >"$T/l2"
 check "and lists it the same again" cmp "$T/l1" "$T/l2"
 check "which is still our table" ip netns exec $m "$tool" diff "$T/one"
 has "comments lead back" 'comment "f:00000001 r:10000000 g:aaaaaaaa Allow ICMP"' "$(cat "$T/l1")"
+for f in stateful startup block; do
+	printf 'lifeline\ndiagnostics 6\nfact dc 10.77.0.1\nexempt tcp 0 3389 in\nexempt udp 5 53 out\nexempt 1 0 0 in\n' >"$T/mode"
+	ip netns exec $m nft flush ruleset
+	"$tool" write "$f:$T/mode" >"$T/text"
+	check "$f: nft reads our text" ip netns exec $m nft -f "$T/text"
+	check "$f: read back alike" ip netns exec $m "$tool" diff "$f:$T/mode"
+	apply "$f:$T/mode" >/dev/null
+	json $n >"$T/j1"
+	json $m >"$T/j2"
+	check "$f: text and transaction give the same table" cmp "$T/j1" "$T/j2"
+	table $n >"$T/l1"
+	ip netns exec $m nft flush ruleset
+	check "$f: nft reads its own listing" ip netns exec $m nft -f "$T/l1"
+	check "$f: which is still our table" ip netns exec $m "$tool" diff "$f:$T/mode"
+	same "$f: and unchanged nothing is sent" "changes 0 bytes 0 created 0" "$(apply "$f:$T/mode")"
+done
+{ echo 'diagnostics 6'; cat "$T/one"; } >"$T/loud"
+apply "$T/loud" >/dev/null
+check "with diagnostics: read back alike" inn "$tool" diff "$T/loud"
+table $n >"$T/l1"
+ip netns exec $m nft flush ruleset
+check "with diagnostics: nft reads its own listing" ip netns exec $m nft -f "$T/l1"
+check "with diagnostics: which is still our table" ip netns exec $m "$tool" diff "$T/loud"
+table $m >"$T/l2"
+check "with diagnostics: and lists it the same again" cmp "$T/l1" "$T/l2"
+apply "$T/one" >/dev/null
+table $n >"$T/l1"
 hasnot "no comment is longer than nft takes" x "$(grep -oE 'comment "[^"]{128,}"' "$T/l1" | tr -c '\n' x)"
 
 # ---- foreign tables
@@ -130,6 +157,13 @@ meddle 'insert rule inet ipsecpol in4 ip saddr & 255.0.255.0 == 10.0.1.0 accept'
 meddle 'insert rule inet ipsecpol in4 ip daddr 10.0.0.1 ip saddr 10.0.0.2 ip ttl 5 counter counter accept'
 meddle 'insert rule inet ipsecpol in4 meta mark set 5 accept'
 meddle 'insert rule inet ipsecpol in4 tcp flags syn counter packets 5 bytes 5 ct state new ct mark 7 accept'
+meddle 'insert rule inet ipsecpol in4 limit rate 50/second burst 100 packets log prefix "ipsecpol in block" group 4500'
+meddle 'insert rule inet ipsecpol in4 limit rate 50/minute burst 100 packets log prefix "ipsecpol in block" group 4500'
+meddle 'insert rule inet ipsecpol in4 limit rate over 50/second burst 100 packets log prefix "ipsecpol in block" group 4500'
+meddle 'insert rule inet ipsecpol in4 limit rate 50/second burst 100 packets drop'
+meddle 'insert rule inet ipsecpol in4 log prefix "ipsecpol in block" group 4500'
+meddle 'insert rule inet ipsecpol in4 limit rate 50/second burst 100 packets log prefix "x" group 4500 snaplen 9 drop'
+meddle 'insert rule inet ipsecpol in4 ct direction original accept'
 meddle 'flush chain inet ipsecpol postrouting'
 meddle 'add element inet ipsecpol out4_sme_p { udp : accept }'
 meddle 'delete element inet ipsecpol out4_sme_p { icmp }'
@@ -149,6 +183,7 @@ same "a refused table is an error" 1 $?
 has "it names the element" "add element 7 of map m (filter {00000011-0000-0000-0000-000000000000} of rule {00000022-" "$out"
 has "and the reason" "No such file or directory" "$out"
 check "the kernel still holds what it held" inn "$tool" diff "$T/two"
+hasnot "and nothing beside it" ipsecpol_next "$(nft_in list tables)"
 out=$(inn setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all "$tool" apply "$T/one" 2>&1)
 same "without privilege" 1 $?
 has "the error says so" "denied" "$out"
@@ -203,6 +238,125 @@ check "policies changed often enough ($i times)" test $i -gt 30
 sent=$(sed -n 's/^\([0-9]*\) packets transmitted.*/\1/p' "$T/ping")
 check "packets were sent often enough (${sent:-0})" test "${sent:-0}" -gt 100
 has "none of them got out" "counter packets 0 " "$(ip netns exec $m nft list chain inet leak c)"
+
+# From startup to policies and to block mode and back, under floods in both directions: what all
+# of them forbid never passes.  (What all of them let through may be lost now and then: the kernel
+# looks up elements of the new generation for a packet that is still among the rules of the old.)
+ip netns exec $m nft delete table inet leak
+for x in $n $m; do
+	ip netns exec $x nft add table inet leak
+	ip netns exec $x nft 'add chain inet leak c { type filter hook prerouting priority -300; policy accept; }'
+	ip netns exec $x nft add rule inet leak c udp dport 9 counter
+	ip netns exec $x nft 'add chain inet leak d { type filter hook input priority 100; policy accept; }'
+	ip netns exec $x nft add rule inet leak d udp dport 9 counter
+done
+ip netns exec $n nft add rule inet leak d udp dport 3389 counter
+flood() {	# NETNS ADDRESS PORT SECONDS PAUSE
+	ip netns exec $1 python3 -c '
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+addr, end, pause, n = (sys.argv[1], int(sys.argv[2])), time.time() + float(sys.argv[3]), float(sys.argv[4]), 0
+while time.time() < end:
+    try: s.sendto(b"x", addr)
+    except PermissionError: pass
+    n += 1
+    if pause: time.sleep(pause)
+print(n)' $2 $3 $4 $5
+}
+leaked() { ip netns exec $1 nft list chain inet leak $2 | sed -n "s/.*dport $3 counter packets \([0-9]*\) .*/\1/p"; }
+printf 'exempt udp 0 3389 in\n' >"$T/mode"
+printf 'diagnostics 6\nexempt udp 0 3389 in\n' >"$T/mode2"
+printf '%s\n' 'rule permit Answer' 'filter any me udp * 3389' 'rule block A' 'filter me any udp * 9' 'filter any me udp * 9' >"$T/p1"
+printf '%s\n' 'diagnostics 6' 'rule block B' 'filter any any any * *' 'rule permit R' 'filter any me udp * 3389 mirrored' >"$T/p2"
+printf '%s\n' 'rule require C' 'filter me 10.5.0.0/24 any * * mirrored' 'rule permit R' 'filter any me udp * 3389 mirrored' >"$T/p3"
+apply "startup:$T/mode" >/dev/null
+flood $n 10.5.0.2 9 6 0 >"$T/out" &
+out=$!
+flood $m 10.5.0.1 9 6 0 >"$T/into" &
+into=$!
+i=0
+while kill -0 $out 2>/dev/null; do
+	apply "$T/p1" "startup:$T/mode2" "$T/p2" "$T/p3" "startup:$T/mode" >/dev/null || break
+	i=$((i + 5))
+done
+wait $out $into
+check "modes changed often enough ($i times)" test $i -gt 40
+same "of $(cat "$T/out") packets none got out" 0 "$(leaked $m c 9)"
+same "of $(leaked $n c 9) packets none got in" 0 "$(leaked $n d 9)"
+check "both were many" test "$(cat "$T/out")" -gt 10000 -a "$(leaked $n c 9)" -gt 10000
+# Stateful lets this host begin anything: inbound alone.
+flood $m 10.5.0.1 9 4 0 >"$T/into" &
+into=$!
+i=0
+while kill -0 $into 2>/dev/null; do
+	apply "stateful:$T/mode" "$T/p1" "startup:$T/mode" "stateful:$T/mode2" "$T/p3" >/dev/null || break
+	i=$((i + 5))
+done
+wait $into
+check "modes changed often enough ($i times)" test $i -gt 20
+same "of $(cat "$T/into") packets none got in under stateful" 0 "$(leaked $n d 9)"
+# What all let through; without a flood, whose end of the wire is not that reliable.
+flood $m 10.5.0.1 3389 3 0.002 >"$T/allowed" &
+allowed=$!
+while kill -0 $allowed 2>/dev/null; do apply "stateful:$T/mode" "$T/p1" "startup:$T/mode" "$T/p2" >/dev/null || break; done
+passed=$(leaked $n d 3389)
+sent=$(cat "$T/allowed")
+check "what is allowed passed ($passed of $sent)" test "$passed" -le "$sent" -a "$passed" -ge $((sent - 5 - sent / 100)) -a "$sent" -gt 100
+# The same table with other elements, sets and rules in it.
+printf '%s\n' 'rule block B' 'filter me any udp * 9' 'rule permit R' 'filter me any any * *' >"$T/q1"
+printf '%s\n' 'rule block B' 'filter me 10.5.0.2/32 udp * 9' 'rule permit R' 'filter me any any * *' >"$T/q2"
+printf '%s\n' 'rule permit R' 'filter me any any * *' 'rule block B' 'filter #3 me 10.5.0.0/24 any * *' >"$T/q3"
+apply "$T/q1" >/dev/null
+flood $n 10.5.0.2 9 4 0 >"$T/out" &
+out=$!
+i=0
+while kill -0 $out 2>/dev/null; do apply "$T/q2" "$T/q3" "$T/q1" >"$T/applied" || break; i=$((i + 3)); done
+wait $out
+has "changes within the table ($i times)" "created 0" "$(cat "$T/applied")"
+same "of $(cat "$T/out") packets none got out" 0 "$(leaked $m c 9)"
+hasnot "nothing is left beside it" ipsecpol_next "$(nft_in list tables)"
+# A guard that a killed process left.
+nft_in 'add table inet ipsecpol_next'
+nft_in 'add chain inet ipsecpol_next c { type filter hook input priority 0; policy drop; }'
+same "a guard that was left does not count" "changes 0 bytes 0 created 0" "$(apply "$T/q1")"
+hasnot "and is removed" ipsecpol_next "$(nft_in list tables)"
+nft_in 'add table inet ipsecpol_next'
+nft_in 'add chain inet ipsecpol_next input { type filter hook forward priority 5; policy drop; }'
+check "nor is it in the way of a new one" apply "$T/q2"
+hasnot "which goes as well" ipsecpol_next "$(nft_in list tables)"
+nft_in 'add table inet ipsecpol_next'
+inn "$tool" remove >/dev/null
+hasnot "without a table there is none either" ipsecpol "$(nft_in list tables inet)"
+apply "$T/one" >/dev/null
+
+# ---- logged drops
+printf '%s\n' 'diagnostics 6' 'rule block No ping' 'filter me any 1 * * mirrored' 'rule require Web' \
+	'filter any me tcp * 80' 'filter me 10.5.0.2/32 udp * 53' >"$T/loud"
+apply "$T/loud" >/dev/null
+ip netns exec $n "$tool" log "$T/loud" 4 >"$T/logged" 2>&1 &
+log=$!
+i=0
+until grep -q ready "$T/logged" || [ $i = 30 ]; do i=$((i + 1)); sleep 0.1; done
+out=$(inn "$tool" log "$T/loud" 1 2>&1)
+has "a group has one listener" "busy: cannot listen to NFLOG group 4500: another process does" "$out"
+out=$(inn setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all "$tool" log "$T/loud" 1 2>&1)
+has "which needs privilege" "denied: cannot listen to NFLOG group 4500" "$out"
+ip netns exec $m ping -c 1 -W 1 -q 10.5.0.1 >/dev/null
+ip netns exec $n ping -c 1 -W 1 -q 10.5.0.2 >/dev/null 2>&1
+ip netns exec $m python3 -c 'import socket; s = socket.socket(); s.settimeout(0.2); s.connect(("10.5.0.1", 80))' 2>/dev/null
+ip netns exec $n python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b"x" * 500, ("10.5.0.2", 53))' 2>/dev/null
+ip netns exec $m ping -f -c 2000 -W 1 -q 10.5.0.1 >/dev/null
+wait $log
+logged=$(cat "$T/logged")
+has "a drop inbound is logged, and its filter found" "ipsecpol in block | hook 1 family 2 iif 1 oif 0 10.5.0.2 > 10.5.0.1 proto 1 0 > 0 84 bytes time 1 | drop f:00000001 r:10000000 g:aaaaaaaa No ping" "$logged"
+has "a drop outbound is logged" "ipsecpol out block | hook 4 family 2 iif 0 oif 1 10.5.0.1 > 10.5.0.2 proto 1 " "$logged"
+has "clear packets are logged" "ipsecpol in clear | hook 1 family 2 iif 1 oif 0 10.5.0.2 > 10.5.0.1 proto 6 " "$logged"
+has "with their ports" " > 80 60 bytes time 1 | drop f:00000002 r:20000000 g:aaaaaaaa Web" "$logged"
+has "no more of a packet than its beginning" "> 53 128 bytes time 0 | drop f:00000003 r:20000000 g:aaaaaaaa Web" "$logged"
+has "none was lost" "lost 0" "$logged"
+i=$(grep -c "in block" "$T/logged")
+check "and there is a limit ($i)" test $i -ge 50 -a $i -lt 400
+hasnot "while all are dropped and counted" 'counter packets 0 ' "$(inn nft list chain inet ipsecpol block_in)"
 apply "$T/one" >/dev/null
 
 # ---- 100,000 filters

@@ -137,11 +137,149 @@ fi
 
 # Block mode
 printf 'lifeline\nfact dns 10.1.0.1\n' >"$T/policy"
-inb "$tool" block "$T/policy" >/dev/null 2>&1
+inb "$tool" apply "block:$T/policy" >/dev/null 2>&1
 check "block mode: silent" silent $a 10.1.0.2
 check "block mode: cannot ask" silent $b 10.1.0.1
 check "block mode: nothing is forwarded" silent $a 10.2.0.1
 check "block mode: loopback works" pings $b 127.0.0.1
 check "block mode: own address works" pings $b 10.1.0.2
+
+# ---- the startup modes: echo servers on both sides, and who hears whom
+cat >"$T/peer" <<'E2'
+import select, socket, sys
+def sock(proto, family):
+    s = socket.socket(family, socket.SOCK_STREAM if proto == 'tcp' else socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return s
+def serve(wanted):
+    kinds = {}
+    for w in wanted:
+        proto, port = w.split(':')
+        s = sock(proto, socket.AF_INET6)
+        s.bind(('::', int(port)))
+        if proto == 'tcp': s.listen()
+        kinds[s] = proto
+    print('ready', flush=True)
+    while True:
+        for s in select.select(list(kinds), [], [])[0]:
+            try:
+                if kinds[s] == 'tcp': kinds[s.accept()[0]] = 'conn'
+                elif kinds[s] == 'udp': s.sendto(*s.recvfrom(100))
+                else:
+                    data = s.recv(100)
+                    if data: s.send(data)
+                    else: del kinds[s]; s.close()
+            except OSError: pass
+def connect(proto, addr, port, sport):
+    s = sock(proto, socket.AF_INET6 if ':' in addr else socket.AF_INET)
+    s.settimeout(0.4)
+    if sport: s.bind(('', sport))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    s.connect((addr, port))
+    return s
+def echo(s):
+    s.send(b'hello')
+    if s.recv(100) != b'hello': sys.exit(1)
+if sys.argv[1] == 'serve': serve(sys.argv[2:])
+try:
+    s = connect(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 0)
+    echo(s)
+    if sys.argv[1] == 'hold':
+        print('echo', flush=True)
+        for line in sys.stdin:
+            try: echo(s); print('echo', flush=True)
+            except OSError: print('silence', flush=True)
+except ConnectionRefusedError: sys.exit(3)
+except OSError: sys.exit(2)
+E2
+serve() { ip netns exec $1 python3 "$T/peer" serve $2 >"$T/served.$1" 2>&1 & pids="$pids $!"; }
+asks() { ip netns exec $1 python3 "$T/peer" ask $2 $3 $4 ${5:-}; }
+deaf() { ! asks "$@"; }
+pids=
+trap 'kill $pids 2>/dev/null; for n in $a $b $c; do ip netns del $n 2>/dev/null; done; rm -rf "$T"' EXIT
+serve $a "tcp:22 tcp:7 udp:53 udp:54"
+serve $b "tcp:22 tcp:3389 udp:9 udp:68 udp:546"
+inb "$tool" remove >/dev/null
+i=0
+until asks $a tcp 10.1.0.2 22 && asks $b tcp 10.1.0.1 22 || [ $i = 20 ]; do i=$((i + 1)); sleep 0.1; done
+check "no table: the servers answer" asks $a tcp fd01::2 22
+mode() { inb "$tool" apply "$1:$T/exempt" >/dev/null 2>&1; }
+forget() { ip -n $a neigh flush dev v0; ip -n $b neigh flush dev ab; }
+
+printf 'exempt tcp 0 3389 in\nexempt udp 0 53 out\n' >"$T/exempt"
+# A connection from outside that is tracked already.
+policy 'rule request Track' 'filter 192.0.2.1/32 me any * *' >/dev/null
+mkfifo "$T/hold"
+: >"$T/held"
+ip netns exec $a python3 "$T/peer" hold tcp 10.1.0.2 22 <"$T/hold" >"$T/held" 2>&1 &
+pids="$pids $!"
+exec 9>"$T/hold"
+told() { echo >&9; i=0; while [ "$(wc -l <"$T/held")" -lt $1 ] && [ $i -lt 30 ]; do sleep 0.1; i=$((i + 1)); done; tail -n 1 "$T/held"; }
+same "a connection from outside is open" echo "$(told 2)"
+check "stateful can be applied" mode stateful
+same "stateful: it does not go on" silence "$(told 3)"
+exec 9>&-
+forget
+check "stateful: this host asks" pings $b 10.1.0.1
+check "stateful: this host asks over IPv6" pings $b fd01::1
+check "stateful: answers over TCP" asks $b tcp 10.1.0.1 22
+check "stateful: answers over UDP" asks $b udp fd01::1 54
+asks $b udp 10.1.0.1 99
+same "stateful: errors about what was sent" 3 $?
+asks $b udp fd01::1 99
+same "stateful: errors over IPv6" 3 $?
+check "stateful: nobody asks this host" silent $a 10.1.0.2
+check "stateful: nobody asks over IPv6" silent $a fd01::2
+check "stateful: no connection from outside" deaf $a tcp 10.1.0.2 22
+check "stateful: no packet from outside" deaf $a udp fd01::2 9
+check "stateful: an answer to nothing" deaf $a udp 10.1.0.2 9 53
+check "stateful: the exemption" asks $a tcp 10.1.0.2 3389
+check "stateful: the exemption over IPv6" asks $a tcp fd01::2 3389
+check "stateful: a DHCP server" asks $a udp 10.1.0.2 68 67
+check "stateful: a DHCPv6 server" asks $a udp fd01::2 546 547
+check "stateful: only from the server's port" deaf $a udp 10.1.0.2 68 66
+inb nft add table inet count
+inb nft 'add chain inet count in { type filter hook input priority 100; policy accept; }'
+inb nft add rule inet count in ip daddr '{ 10.1.0.255, 224.0.0.1 }' counter
+shout() { asks $a udp 10.1.0.255 9; ip netns exec $a ping -c 1 -W 1 -q 224.0.0.1 >/dev/null; }
+shout
+has "stateful: broadcast and multicast are dropped" "counter packets 0 " "$(inb nft list table inet count)"
+check "stateful: nothing is forwarded" silent $a 10.2.0.1
+check "stateful: no answer to what is forwarded" silent $c 10.1.0.1
+check "stateful: loopback" pings $b 10.1.0.2
+
+# What began under the startup mode is the policy's from then on.
+mkfifo "$T/hold2"
+: >"$T/held"
+ip netns exec $b python3 "$T/peer" hold tcp 10.1.0.1 7 <"$T/hold2" >"$T/held" 2>&1 &
+pids="$pids $!"
+exec 9>"$T/hold2"
+same "stateful: a connection of this host" echo "$(told 2)"
+policy 'rule block Echo' 'filter me any tcp * 7 mirrored' >/dev/null
+same "the policy cuts it" silence "$(told 3)"
+policy 'rule permit Echo' 'filter me any tcp * 7 mirrored' >/dev/null
+exec 9>&-
+shout
+has "which the policy lets through" "counter packets 2 " "$(inb nft list table inet count)"
+
+check "block can be applied" mode startup
+forget
+check "startup block: the exemption inbound" asks $a tcp 10.1.0.2 3389
+check "startup block: the exemption inbound over IPv6" asks $a tcp fd01::2 3389
+check "startup block: the exemption outbound" asks $b udp 10.1.0.1 53
+check "startup block: the exemption outbound over IPv6" asks $b udp fd01::1 53
+check "startup block: not to another port" deaf $b udp 10.1.0.1 54
+check "startup block: no other connection from outside" deaf $a tcp 10.1.0.2 22
+check "startup block: no connection of this host" deaf $b tcp 10.1.0.1 22
+check "startup block: not even from the exempt port" deaf $b tcp 10.1.0.1 22 3389
+check "startup block: nor to this host from the exempt port" deaf $a udp 10.1.0.2 9 53
+check "startup block: silent" silent $a 10.1.0.2
+check "startup block: cannot ask" silent $b fd01::1
+check "startup block: nothing is forwarded" silent $a 10.2.0.1
+check "startup block: loopback" pings $b 10.1.0.2
+# This DHCP server's answers go out to port 67, as the client's own would.
+check "startup block: DHCP" asks $a udp 10.1.0.2 68 67
+check "startup block: DHCPv6" asks $a udp fd01::2 546 547
+check "startup block: nothing but DHCP" deaf $a udp 10.1.0.2 68 66
 
 finish

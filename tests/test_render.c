@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nft/action.h"
 #include "nft/batch.h"
 #include "nft/readback.h"
 #include "nft/render.h"
@@ -72,7 +73,8 @@ static void hasnot(const char *text, const char *part)
 /* ---- golden texts ---- */
 
 static const char *const cases[] = { "empty", "actions", "ports", "ranges", "servers", "conntype", "ipv6", "tunnel",
-	"order", "icmp", "exempt0", "exempt1", "exempt2" };
+	"order", "icmp", "exempt0", "exempt1", "exempt2", "stores", "hooks", "diagnostics", "diagnostics-in",
+	"stateful", "stateful-lifeline", "startup-block", "block-diagnostics" };
 
 static char *case_file(const char *name, const char *file)
 {
@@ -83,11 +85,30 @@ static char *case_file(const char *name, const char *file)
 	return path;
 }
 
+/* A mode where the name begins with one. */
+static int case_render(struct ruleset **ret, const char *name, const struct mk *m, struct err *err)
+{
+	const struct host_facts *facts = m->o.lifeline ? m->facts : NULL;
+
+	if (!strncmp(name, "stateful", 8))
+		return boot_render(ret, BOOT_STATEFUL, &m->boot, facts, &m->o, err);
+	if (!strncmp(name, "startup", 7))
+		return boot_render(ret, BOOT_BLOCK, &m->boot, facts, &m->o, err);
+	if (!strncmp(name, "block", 5))
+		return block_render(ret, "a reason", facts, &m->o, err);
+	return mk_render(ret, m, err);
+}
+
 static struct ruleset *case_ruleset(const char *name)
 {
 	char *path = case_file(name, "policy"), *text = mk_file(path);
-	struct ruleset *r = rendered(text);
+	struct mk *m = mk_policy(text);
+	struct ruleset *r = NULL;
+	struct err err;
 
+	if (case_render(&r, name, m, &err) < 0)
+		fail_msg("%s: %s", name, err.msg);
+	mk_free(m);
 	free(text);
 	free(path);
 	return r;
@@ -142,9 +163,12 @@ static void test_ties(void **state)
 	decided("rule require A\nfilter #9 me 10.0.0.1/32 any * *\nrule pass B\nfilter #8 me 10.0.0.1/32 any * *",
 	    "10.0.0.1 comment \"f:00000008 r:20000000 g:aaaaaaaa B\" : goto pass_through_out");
 	decided("rule block B\nfilter me 10.0.0.1/32 any * *\nstore dynamic\nrule permit D\nfilter me 10.0.0.1/32 any * *",
-	    "10.0.0.1 comment \"f:00000002 r:10000000 D\" : accept");
+	    "10.0.0.1 comment \"f:00000002 r:10000000 s:dynamic D\" : accept");
 	decided("store persistent\nrule permit A\nfilter me 10.0.0.1/32 any * *\nstore local\nrule block L\n"
-	    "filter me 10.0.0.1/32 any * *", "10.0.0.1 comment \"f:00000001 r:10000000 A\" : accept");
+	    "filter me 10.0.0.1/32 any * *", "10.0.0.1 comment \"f:00000001 r:10000000 s:persistent A\" : accept");
+	/* Several of one store: the rest of the tie rule. */
+	decided("store dynamic\nrule permit A\nfilter #2 me 10.0.0.1/32 any * *\nstore dynamic\nrule block B\n"
+	    "filter #1 me 10.0.0.1/32 any * *", "10.0.0.1 comment \"f:00000001 r:10000000 s:dynamic B\" : drop");
 	/* Equal masked, different as written: the same element, once. */
 	decided("rule block B\nfilter any any any * *\nrule permit P\nfilter any any any * *",
 	    "\t\tmeta nfproto ipv4 counter drop comment \"f:00000001 r:10000000 g:aaaaaaaa B\"\n\t}");
@@ -342,6 +366,110 @@ static void test_block(void **state)
 	mk_free(m);
 }
 
+static void startup_refused(enum boot_mode mode, const char *policy, enum err_code code, const char *msg)
+{
+	struct mk *m = mk_policy(policy);
+	struct ruleset *r = (void *)-1;
+	struct err err;
+
+	assert_int_equal(boot_render(&r, mode, &m->boot, NULL, NULL, &err), -1);
+	assert_string_equal(err.msg, msg);
+	assert_int_equal(err.code, code);
+	assert_ptr_equal(r, (void *)-1);
+	mk_free(m);
+}
+
+static void test_startup(void **state)
+{
+	struct mk *m = mk_policy("lifeline\ndiagnostics 7\nfact dc 10.0.0.1");
+	struct ruleset *r;
+	struct err err;
+	char *text;
+
+	(void)state;
+	startup_refused(BOOT_PERMIT, "", ERR_UNSUPPORTED, "boot mode 1 is neither stateful nor block");
+	startup_refused(BOOT_AUTO, "", ERR_UNSUPPORTED, "boot mode 0 is neither stateful nor block");
+	startup_refused(BOOT_BLOCK, "exempt 1 0 8 in", ERR_UNSUPPORTED, "boot exemption 1: port without TCP or UDP");
+	startup_refused(BOOT_STATEFUL, "exempt 17 0 8 in\nexempt 0 0 0 in", ERR_FORMAT, "boot exemption 2 has no protocol");
+	m->boot.n_exemptions = SETTINGS_MAX_EXEMPTIONS + 1;
+	assert_int_equal(boot_render(&r, BOOT_BLOCK, &m->boot, NULL, NULL, &err), -1);
+	assert_string_equal(err.msg, "65 boot exemptions");
+	m->boot.n_exemptions = 0;
+	/* No facts: no lifeline, whatever the options say.  No options: neither, and nothing logged. */
+	assert_int_equal(boot_render(&r, BOOT_BLOCK, &m->boot, NULL, &m->o, &err), 0);
+	text = written(r);
+	has(text, "\"ipsecpol out mode\"");
+	hasnot(text, "lifeline");
+	free(text);
+	ruleset_free(r);
+	assert_int_equal(boot_render(&r, BOOT_STATEFUL, &m->boot, m->facts, NULL, &err), 0);
+	text = written(r);
+	hasnot(text, "log");
+	hasnot(text, "lifeline");
+	has(text, "table inet ipsecpol {\n\tcomment \"boot mode: stateful\"\n");
+	free(text);
+	ruleset_free(r);
+	mk_free(m);
+}
+
+/* Nothing but what is dropped changes with diagnostics, and what passes passes. */
+static void test_diagnostics(void **state)
+{
+	static const char policy[] = "rule block B\nfilter me 10.0.0.1/32 any * * mirrored\nfilter 10.0.0.0/8 any any * *\n"
+	    "rule permit P\nfilter me any 1 * * mirrored\n";
+	struct ruleset *off, *on;
+	enum act_hook h;
+	enum drop_kind k;
+	char *text, *with;
+
+	(void)state;
+	off = rendered(policy);
+	assert_true(asprintf(&with, "diagnostics %d\n%s", DIAG_ERRORS, policy) > 0);
+	on = rendered(with);
+	assert_int_equal(ruleset_diff(off, on, NULL), 0);
+	free(with);
+	ruleset_free(on);
+	assert_true(asprintf(&with, "diagnostics %d\n%s", DIAG_INBOUND, policy) > 0);
+	on = rendered(with);
+	text = written(on);
+	has(text, "10.0.0.1 comment \"f:00000001 r:10000000 g:aaaaaaaa B\" : goto block_in");
+	has(text, "10.0.0.1 comment \"f:00000001 r:10000000 g:aaaaaaaa B\" : drop");	/* outbound */
+	has(text, "10.0.0.0 comment \"f:00000002 r:10000000 g:aaaaaaaa B\" : goto block_fwd");
+	has(text, "icmp comment \"f:00000003 r:20000000 g:aaaaaaaa P\" : accept");
+	hasnot(text, "block_out");
+	free(text);
+	free(with);
+	ruleset_free(on);
+	ruleset_free(off);
+	assert_true(drop_prefix_read(&h, &k, "ipsecpol fwd clear"));
+	assert_int_equal(h, ACT_FORWARD);
+	assert_int_equal(k, DROP_CLEAR);
+	assert_string_equal(drop_prefix(h, k), "ipsecpol fwd clear");
+	assert_false(drop_prefix_read(&h, &k, "ipsecpol fwd"));
+	assert_false(drop_prefix_read(&h, &k, ""));
+}
+
+static void test_json_log(void **state)
+{
+	struct ruleset *r = rendered("diagnostics 2\nstore local\nrule block B\nfilter any me tcp * 80");
+	json_t *j = ruleset_json(r), *e, *c, *rule;
+
+	(void)state;
+	e = json_array_get(json_object_get(json_array_get(json_object_get(j, "sets"), 0), "elements"), 0);
+	assert_string_equal(json_string_value(json_object_get(e, "store")), "local");
+	assert_null(json_object_get(e, "gpo"));
+	assert_string_equal(json_string_value(json_object_get(e, "chain")), "block_in");
+	c = json_array_get(json_object_get(j, "chains"), json_array_size(json_object_get(j, "chains")) - 1);
+	assert_string_equal(json_string_value(json_object_get(c, "name")), "block_in");
+	rule = json_array_get(json_object_get(c, "rules"), 0);
+	assert_string_equal(json_string_value(json_object_get(rule, "log")), "ipsecpol in block");
+	assert_string_equal(json_string_value(json_object_get(rule, "verdict")), "none");
+	assert_string_equal(json_string_value(json_object_get(rule, "text")),
+	    "limit rate 50/second burst 100 packets log prefix \"ipsecpol in block\" group 4500");
+	json_decref(j);
+	ruleset_free(r);
+}
+
 static void test_json(void **state)
 {
 	struct ruleset *r = rendered("rule block B\nfilter me 10.0.0.1/32 tcp * 80");
@@ -359,6 +487,7 @@ static void test_json(void **state)
 	assert_string_equal(json_string_value(json_object_get(e, "filter")), "{00000001-0006-0000-0000-000000000000}");
 	assert_string_equal(json_string_value(json_object_get(e, "rule")), "{10000000-0003-0000-0000-000000000000}");
 	assert_string_equal(json_string_value(json_object_get(e, "gpo")), "{aaaaaaaa-0002-0000-0000-000000000000}");
+	assert_string_equal(json_string_value(json_object_get(e, "store")), "domain");
 	c = json_array_get(json_object_get(j, "chains"), 0);
 	assert_string_equal(json_string_value(json_object_get(c, "hook")), "input");
 	assert_int_equal(json_integer_value(json_object_get(c, "priority")), -10);
@@ -553,12 +682,11 @@ static void test_batch_names(void **state)
 /* Cut anywhere and with any byte changed: an error or a value, never more. */
 static void test_readback_hostile(void **state)
 {
-	struct ruleset *r = case_ruleset("servers"), *have;
+	struct ruleset *r = case_ruleset(*state ? *state : "servers"), *have;
 	struct nlbatch *b;
 	struct err err;
 	uint8_t *copy;
 
-	(void)state;
 	assert_int_equal(batch_build(&b, r, NULL, 0, &err), 0);
 	for (size_t len = 0; len < b->len; len += 3) {
 		copy = malloc(len + 1);
@@ -738,6 +866,7 @@ static void test_numbers(void **state)
 
 int main(void)
 {
+	static char logging[] = "diagnostics";
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_ties),
@@ -757,6 +886,10 @@ int main(void)
 		cmocka_unit_test(test_batch_frame),
 		cmocka_unit_test(test_batch_names),
 		cmocka_unit_test(test_readback_hostile),
+		cmocka_unit_test_prestate(test_readback_hostile, logging),
+		cmocka_unit_test(test_startup),
+		cmocka_unit_test(test_diagnostics),
+		cmocka_unit_test(test_json_log),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_limit),
