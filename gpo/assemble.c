@@ -3,12 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpo/objects.h"
 #include "schema/arena.h"
 #include "schema/err.h"
 #include "schema/ident.h"
-#include "schema/ipsecdata.h"
 #include "schema/policy.h"
-#include "schema/utf.h"
 
 #define RDN_SHOWN	120	/* bytes of a name in a message */
 
@@ -29,7 +28,7 @@ struct work {
 /* ---- objects and their attributes ---- */
 
 /* "rule CN=ipsecNFA{...}: <message so far>" */
-static int object_prefix(struct err *err, const char *what, const char *dn)
+static int dn_prefix(struct err *err, const char *what, const char *dn)
 {
 	const char *parent = dn_parent(dn);
 	size_t n = parent ? (size_t)(parent - dn) : strlen(dn);
@@ -47,7 +46,8 @@ static int rule_prefix(struct err *err, const struct guid *id)
 	return err_prefix(err, "rule %s", text);
 }
 
-static int object_find(const struct dir_entry **ret, const struct work *w, const char *dn, const char *class, struct err *err)
+/* o->entry, of o->class. */
+static int object_find(struct ipsec_object *o, const struct work *w, const char *dn, struct err *err)
 {
 	enum dir_state state;
 	const struct dir_entry *e;
@@ -62,87 +62,9 @@ static int object_find(const struct dir_entry **ret, const struct work *w, const
 		return err_set(err, ERR_DENIED, "is not held by this server");
 	if (!e || state != DIR_STATE_FOUND)
 		return err_set(err, ERR_ABSENT, "does not exist");
-	if (!entry_has_class(e, class))
-		return err_set(err, ERR_FORMAT, "is not of class %s", class);
-	*ret = e;
-	return 0;
-}
-
-static int text_get(const char **ret, const struct work *w, const struct dir_entry *e, const char *attr, struct err *err)
-{
-	const struct dir_value *v = entry_value(e, attr);
-	const char *text;
-
-	if (!v) {
-		*ret = "";
-		return 0;
-	}
-	text = arena_strndup(w->p->arena, (const char *)v->p, v->len);
-	if (!text)
-		return err_nomem(err);
-	if (strlen(text) != v->len || !utf8_valid(text))
-		return err_set(err, ERR_FORMAT, "%s is not text", attr);
-	*ret = text;
-	return 0;
-}
-
-static int names_get(const char **name, const char **description, const struct work *w, const struct dir_entry *e, struct err *err)
-{
-	return text_get(name, w, e, "ipsecName", err) || text_get(description, w, e, "description", err) ? -1 : 0;
-}
-
-/* ipsecID, or the GUID in the name; both must be the same. */
-static int id_get(struct guid *ret, const struct work *w, const struct dir_entry *e, struct err *err)
-{
-	const struct dir_value *v = entry_value(e, "ipsecID");
-	const char *cn = dn_rdn_value(w->scratch, e->dn, "CN");
-	const char *brace = cn ? strchr(cn, '{') : NULL;
-	struct guid named, said;
-	bool has_name = brace && guid_parse(&named, brace, strlen(brace));
-
-	if (!v && !has_name)
-		return err_set(err, ERR_FORMAT, "has neither ipsecID nor a GUID in its name");
-	if (v && !guid_parse(&said, (const char *)v->p, v->len))
-		return err_set(err, ERR_FORMAT, "ipsecID '%s' is not a GUID", (const char *)v->p);
-	if (v && has_name && guid_cmp(&said, &named))
-		return err_set(err, ERR_FORMAT, "ipsecID %s is not the one in its name", (const char *)v->p);
-	*ret = v ? said : named;
-	return 0;
-}
-
-static int blob_get(const struct dir_value **ret, const struct dir_entry *e, struct err *err)
-{
-	const struct dir_attr *attr = entry_attr(e, "ipsecData");
-
-	if (!attr || attr->n_values == 0)
-		return err_set(err, ERR_FORMAT, "ipsecData is missing");
-	if (attr->n_values > 1)
-		return err_set(err, ERR_FORMAT, "ipsecData has %zu values", attr->n_values);
-	*ret = &attr->values[0];
-	return 0;
-}
-
-static int dn_get(const char **ret, const struct dir_value *v, const char *attr, struct err *err)
-{
-	if (v->len == 0 || strlen((const char *)v->p) != v->len || !utf8_valid((const char *)v->p))
-		return err_set(err, ERR_FORMAT, "%s is not a DN", attr);
-	*ret = (const char *)v->p;
-	return 0;
-}
-
-/* *ret is NULL when there is none and none is needed. */
-static int reference_get(const char **ret, const struct dir_entry *e, const char *name, bool needed, struct err *err)
-{
-	const struct dir_attr *attr = entry_attr(e, name);
-	size_t n = attr ? attr->n_values : 0;
-
-	if (n > 1)
-		return err_set(err, ERR_FORMAT, "%s has %zu values", name, n);
-	if (n == 1)
-		return dn_get(ret, &attr->values[0], name, err);
-	if (needed)
-		return err_set(err, ERR_FORMAT, "%s is missing", name);
-	*ret = NULL;
+	if (!entry_has_class(e, object_class_ldap(o->class)))
+		return err_set(err, ERR_FORMAT, "is not of class %s", object_class_ldap(o->class));
+	o->entry = e;
 	return 0;
 }
 
@@ -150,31 +72,31 @@ static int reference_get(const char **ret, const struct dir_entry *e, const char
 
 static int policy_object(const struct dir_entry **ret, const struct work *w, const char *dn, struct err *err)
 {
+	struct ipsec_object o = { .class = OBJ_POLICY };
 	struct ipsec_policy *p = w->p;
-	const struct dir_value *blob;
-	const struct dir_entry *e;
 
-	if (object_find(&e, w, dn, "ipsecPolicy", err) || id_get(&p->id, w, e, err) ||
-	    names_get(&p->name, &p->description, w, e, err) ||
-	    text_get(&p->when_changed, w, e, "whenChanged", err) ||
-	    blob_get(&blob, e, err) || ipsecdata_policy_parse(&p->polling_seconds, blob, err))
+	if (object_find(&o, w, dn, err) || object_parse(&o, p->arena, err) ||
+	    object_parse_text(&p->when_changed, p->arena, o.entry, "whenChanged", err))
 		return -1;
-	p->dn = arena_strdup(p->arena, e->dn);
+	p->id = o.id;
+	p->name = o.name;
+	p->description = o.description;
+	p->polling_seconds = o.policy.polling_seconds;
+	p->dn = arena_strdup(p->arena, o.entry->dn);
 	if (!p->dn)
 		return err_nomem(err);
-	*ret = e;
+	*ret = o.entry;
 	return 0;
 }
 
 static int isakmp_object(const struct work *w, const char *dn, struct err *err)
 {
-	struct ipsec_isakmp *m = &w->p->isakmp;
-	const struct dir_value *blob;
-	const struct dir_entry *e;
+	struct ipsec_object o = { .class = OBJ_ISAKMP };
 
-	if (object_find(&e, w, dn, "ipsecISAKMPPolicy", err) || id_get(&m->id, w, e, err) ||
-	    blob_get(&blob, e, err) || ipsecdata_isakmp_parse(m, w->p->arena, blob, err))
-		return object_prefix(err, "main mode", dn);
+	if (object_find(&o, w, dn, err) || object_parse(&o, w->p->arena, err))
+		return dn_prefix(err, "main mode", dn);
+	w->p->isakmp = o.isakmp;
+	w->p->isakmp.id = o.id;
 	return 0;
 }
 
@@ -188,17 +110,23 @@ static int ref_set(struct ref *ref, const struct work *w, const struct guid *rul
 	return ref->key ? 0 : err_nomem(err);
 }
 
-static int rule_attrs(const struct work *w, size_t i, const struct dir_entry *e, struct err *err)
+static int rule_object(const struct work *w, size_t i, const char *dn, struct err *err)
 {
+	struct ipsec_object o = { .class = OBJ_RULE };
 	struct ipsec_rule *r = &w->p->rules[i];
-	const struct dir_value *blob;
 	const char *negpol, *list;
 
-	if (names_get(&r->name, &r->description, w, e, err) ||
-	    blob_get(&blob, e, err) || ipsecdata_nfa_parse(r, w->p->arena, blob, err) ||
-	    reference_get(&negpol, e, "ipsecNegotiationPolicyReference", true, err) ||
+	if (object_find(&o, w, dn, err))
+		return dn_prefix(err, "rule", dn);
+	if (object_parse(&o, w->p->arena, err))
+		return guid_is_zero(&o.id) ? dn_prefix(err, "rule", dn) : rule_prefix(err, &o.id);
+	*r = o.rule.value;
+	r->id = o.id;
+	r->name = o.name;
+	r->description = o.description;
+	if (object_parse_reference(&negpol, o.entry, "ipsecNegotiationPolicyReference", true, err) ||
 	    /* Joining several lists would change what one of them says. */
-	    reference_get(&list, e, "ipsecFilterReference", false, err) ||
+	    object_parse_reference(&list, o.entry, "ipsecFilterReference", false, err) ||
 	    ref_set(&w->negpols[i], w, &r->id, negpol, err) ||
 	    ref_set(&w->lists[i], w, &r->id, list, err))
 		return rule_prefix(err, &r->id);
@@ -206,38 +134,29 @@ static int rule_attrs(const struct work *w, size_t i, const struct dir_entry *e,
 	return 0;
 }
 
-static int rule_object(const struct work *w, size_t i, const char *dn, struct err *err)
-{
-	const struct dir_entry *e;
-
-	if (object_find(&e, w, dn, "ipsecNFA", err) || id_get(&w->p->rules[i].id, w, e, err))
-		return object_prefix(err, "rule", dn);
-	return rule_attrs(w, i, e, err);
-}
-
 static int list_object(struct ipsec_filter_list *l, const struct work *w, const char *dn, struct err *err)
 {
-	const struct dir_value *blob;
-	const struct dir_entry *e;
+	struct ipsec_object o = { .class = OBJ_LIST };
 
-	if (object_find(&e, w, dn, "ipsecFilter", err) || id_get(&l->id, w, e, err) ||
-	    names_get(&l->name, &l->description, w, e, err) ||
-	    blob_get(&blob, e, err) || ipsecdata_filter_parse(l, w->p->arena, blob, err))
-		return object_prefix(err, "filter list", dn);
+	if (object_find(&o, w, dn, err) || object_parse(&o, w->p->arena, err))
+		return dn_prefix(err, "filter list", dn);
+	*l = o.list;
+	l->id = o.id;
+	l->name = o.name;
+	l->description = o.description;
 	return 0;
 }
 
 static int negpol_object(struct ipsec_negpol *n, const struct work *w, const char *dn, struct err *err)
 {
-	const struct dir_value *blob;
-	const struct dir_entry *e;
+	struct ipsec_object o = { .class = OBJ_ACTION };
 
-	if (object_find(&e, w, dn, "ipsecNegotiationPolicy", err) || id_get(&n->id, w, e, err) ||
-	    names_get(&n->name, &n->description, w, e, err) ||
-	    ipsecdata_action_parse(n, entry_text(e, "iPSECNegotiationPolicyAction"),
-	    entry_text(e, "iPSECNegotiationPolicyType"), err) ||
-	    blob_get(&blob, e, err) || ipsecdata_negpol_parse(n, w->p->arena, blob, err))
-		return object_prefix(err, "filter action", dn);
+	if (object_find(&o, w, dn, err) || object_parse(&o, w->p->arena, err))
+		return dn_prefix(err, "filter action", dn);
+	*n = o.action;
+	n->id = o.id;
+	n->name = o.name;
+	n->description = o.description;
 	return 0;
 }
 
@@ -357,7 +276,7 @@ static int rules_read(struct work *w, const struct dir_entry *policy, struct err
 	if (!refs || !p->rules || !w->lists || !w->negpols)
 		return err_nomem(err);
 	for (size_t i = 0; i < n; i++)
-		if (dn_get(&dn, &attr->values[i], "ipsecNFAReference", err) ||
+		if (object_parse_dn(&dn, &attr->values[i], "ipsecNFAReference", err) ||
 		    ref_set(&refs[i], w, &none, dn, err))
 			return -1;
 	/* Before any is read: the work is bounded by what the directory holds. */
@@ -379,9 +298,9 @@ static int graph_read(struct work *w, const char *policy_dn, struct err *err)
 	const char *isakmp;
 
 	if (policy_object(&e, w, policy_dn, err) ||
-	    reference_get(&isakmp, e, "ipsecISAKMPReference", true, err) ||
+	    object_parse_reference(&isakmp, e, "ipsecISAKMPReference", true, err) ||
 	    isakmp_object(w, isakmp, err))
-		return object_prefix(err, "policy", policy_dn);
+		return dn_prefix(err, "policy", policy_dn);
 	if (rules_read(w, e, err) || lists_resolve(w, err) || negpols_resolve(w, err))
 		return -1;
 	qsort(p->rules, p->n_rules, sizeof(*p->rules), rule_cmp);
