@@ -7,6 +7,7 @@
 #include "schema/policy.h"
 #include "schema/utf.h"
 #include "store/cache.h"
+#include "store/key.h"
 #include "store/store_db.h"
 
 #define PART_NAME_MAX	64
@@ -27,18 +28,9 @@ struct list {
 
 /* ---- digests ---------------------------------------------------------------------- */
 
-static void update_u64(struct sha256_ctx *ctx, uint64_t v)
-{
-	uint8_t b[8];
-
-	for (int i = 0; i < 8; i++)
-		b[i] = (uint8_t)(v >> 8 * i);
-	sha256_update(ctx, sizeof(b), b);
-}
-
 static void update_bytes(struct sha256_ctx *ctx, const char *p, size_t len)
 {
-	update_u64(ctx, len);
+	sum_u64(ctx, len);
 	sha256_update(ctx, len, (const uint8_t *)p);
 }
 
@@ -50,9 +42,9 @@ static void generation_digest(uint8_t out[static DIGEST], int64_t number, int64_
 
 	sha256_init(&ctx);
 	update_bytes(&ctx, "ipsecpol generation 1", 21);
-	update_u64(&ctx, (uint64_t)number);
-	update_u64(&ctx, (uint64_t)taken);
-	update_u64(&ctx, n);
+	sum_u64(&ctx, (uint64_t)number);
+	sum_u64(&ctx, (uint64_t)taken);
+	sum_u64(&ctx, n);
 	for (size_t i = 0; i < n; i++) {
 		update_bytes(&ctx, parts[i].name, strlen(parts[i].name));
 		update_bytes(&ctx, parts[i].text, parts[i].len);
@@ -66,10 +58,10 @@ static void list_digest(uint8_t out[static DIGEST], const struct list *l)
 
 	sha256_init(&ctx);
 	update_bytes(&ctx, "ipsecpol generations 1", 22);
-	update_u64(&ctx, (uint64_t)l->next);
-	update_u64(&ctx, l->n);
+	sum_u64(&ctx, (uint64_t)l->next);
+	sum_u64(&ctx, l->n);
 	for (size_t i = 0; i < l->n; i++) {
-		update_u64(&ctx, (uint64_t)l->rows[i].number);
+		sum_u64(&ctx, (uint64_t)l->rows[i].number);
 		sha256_update(&ctx, DIGEST, l->rows[i].digest);
 	}
 	sha256_digest(&ctx, DIGEST, out);

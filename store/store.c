@@ -1,40 +1,21 @@
-#include "store/store.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "schema/err.h"
-#include "store/file.h"
 #include "store/store_db.h"
-
-#define SCHEMA_VERSION	1
-#define APPLICATION_ID	0x69707370	/* "ipsp" */
-#define BUSY_MS		250
-#define CHECK_MAX_BYTES	(16 << 20)	/* SQLite's own check of larger files takes too long for a start */
-
-static const char schema[] =
-	"CREATE TABLE key (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, fold BLOB NOT NULL, name TEXT NOT NULL, sum BLOB NOT NULL, UNIQUE (parent, fold));"
-	"CREATE TABLE value (key INTEGER NOT NULL, fold BLOB NOT NULL, name TEXT NOT NULL, type INTEGER NOT NULL, data BLOB NOT NULL, sum BLOB NOT NULL, PRIMARY KEY (key, fold));"
-	"CREATE TABLE generation (number INTEGER PRIMARY KEY, taken INTEGER NOT NULL, digest BLOB NOT NULL);"
-	"CREATE TABLE part (generation INTEGER NOT NULL, seq INTEGER NOT NULL, name TEXT NOT NULL, text BLOB NOT NULL, PRIMARY KEY (generation, seq));"
-	"CREATE TABLE seal (id INTEGER PRIMARY KEY CHECK (id = 1), next INTEGER NOT NULL, digest BLOB NOT NULL);"
-	"PRAGMA application_id = 1768977264;"
-	"PRAGMA user_version = 1;";
 
 static const char *const sql[N_STMTS] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
+	[ST_BEGIN_READ] = "BEGIN",
 	[ST_COMMIT] = "COMMIT",
 	[ST_ROLLBACK] = "ROLLBACK",
+	[ST_VERSION] = "PRAGMA data_version",
 	[ST_KEY_FIND] = "SELECT id, name, sum FROM key WHERE parent = ?1 AND fold = ?2",
 	[ST_KEY_ADD] = "INSERT INTO key (parent, fold, name, sum) VALUES (?1, ?2, ?3, ?4)",
 	[ST_KEY_CHILDREN] = "SELECT id, name, sum FROM key WHERE parent = ?1 ORDER BY fold",
+	[ST_KEY_PARENT] = "SELECT name, parent FROM key WHERE id = ?1",
 	/* UNION, not UNION ALL: a circle in a damaged file must not go on for ever. */
 	[ST_KEY_DELETE_VALUES] = "WITH RECURSIVE t (id) AS (VALUES (?1) UNION SELECT key.id FROM key JOIN t ON key.parent = t.id) "
 	    "DELETE FROM value WHERE key IN (SELECT id FROM t)",
@@ -47,6 +28,11 @@ static const char *const sql[N_STMTS] = {
 	[ST_VALUE_DELETE] = "DELETE FROM value WHERE key = ?1 AND fold = ?2",
 	[ST_DIGEST_GET] = "SELECT next, digest FROM seal WHERE id = 1",
 	[ST_DIGEST_SET] = "INSERT INTO seal (id, next, digest) VALUES (1, ?1, ?2) ON CONFLICT (id) DO UPDATE SET next = ?1, digest = ?2",
+	/* By the very indexes that every look-up goes through: what is missing in them is missing. */
+	[ST_SEAL_TABLES] = "SELECT name, sql FROM sqlite_master ORDER BY name",
+	[ST_SEAL_KEYS] = "SELECT id, name, sum, parent, fold FROM key INDEXED BY sqlite_autoindex_key_1 ORDER BY parent, fold",
+	[ST_SEAL_VALUES] = "SELECT name, type, data, sum, key, fold FROM value INDEXED BY sqlite_autoindex_value_1 ORDER BY key, fold",
+	[ST_SEAL_SUMS] = "SELECT name, type, NULL, sum, key, fold FROM value INDEXED BY sqlite_autoindex_value_1 ORDER BY key, fold",
 	[ST_GEN_LIST] = "SELECT number, taken, digest FROM generation ORDER BY number DESC",
 	[ST_GEN_ADD] = "INSERT INTO generation (number, taken, digest) VALUES (?1, ?2, ?3)",
 	[ST_GEN_DELETE] = "DELETE FROM generation WHERE number < ?1",
@@ -129,30 +115,101 @@ int store_run(struct store *s, sqlite3_stmt *st, struct err *err)
 	return r == SQLITE_DONE ? 0 : -1;
 }
 
-static int simple(struct store *s, enum stmt which, struct err *err)
+int store_simple(struct store *s, enum stmt which, struct err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, which, err);
 
 	return st ? store_run(s, st, err) : -1;
 }
 
+int store_exec(struct store *s, const char *text, struct err *err)
+{
+	int r = sqlite3_exec(s->db, text, NULL, NULL, NULL);
+
+	return r == SQLITE_OK ? 0 : store_sql_error(s, sqlite3_extended_errcode(s->db), err);
+}
+
+/* After the last row: r is what sqlite3_step said, or -1 with an error of ours. */
+int store_rows_end(struct store *s, sqlite3_stmt *st, int r, struct err *err)
+{
+	if (r >= 0 && r != SQLITE_DONE)
+		r = store_sql_error(s, r, err);
+	sqlite3_reset(st);
+	return r < 0 ? -1 : 0;
+}
+
+void store_statements_free(struct store *s)
+{
+	for (size_t i = 0; i < N_STMTS; i++) {
+		sqlite3_finalize(s->stmts[i]);
+		s->stmts[i] = NULL;
+	}
+}
+
 /* ---- transactions -------------------------------------------------------------- */
 
-int store_begin(struct store *s, struct err *err)
+int store_begin_raw(struct store *s, bool writing, struct err *err)
 {
 	if (s->in_transaction)
 		return err_set(err, ERR_BUSY, "store '%s': a transaction is under way", s->path);
-	if (simple(s, ST_BEGIN, err) < 0)
+	if (store_simple(s, writing ? ST_BEGIN : ST_BEGIN_READ, err) < 0)
 		return -1;
 	s->in_transaction = true;
+	s->reading = !writing;
+	s->changes = sqlite3_total_changes(s->db);
 	return 0;
+}
+
+/* Another file may have taken the place of the one that is open: what is written into this
+ * one is lost. */
+static int place_check(struct store *s, struct err *err)
+{
+	int moved = 0;
+
+	sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	return moved ? err_set(err, ERR_BUSY, "store '%s' was removed or replaced meanwhile", s->path) : 0;
+}
+
+static int begin_checked(struct store *s, bool writing, struct err *err)
+{
+	if (store_begin_raw(s, writing, err) < 0)
+		return -1;
+	if (s->registry && (place_check(s, err) < 0 || seal_check(s, false, err) < 0)) {
+		store_rollback(s);
+		return -1;
+	}
+	return 0;
+}
+
+int store_begin(struct store *s, struct err *err)
+{
+	return begin_checked(s, s->mode != STORE_READ, err);
+}
+
+int store_begin_reading(struct store *s, struct err *err)
+{
+	return begin_checked(s, false, err);
+}
+
+int store_read_begin(struct store *s, bool *own, struct err *err)
+{
+	*own = !s->in_transaction;
+	return *own ? begin_checked(s, false, err) : 0;
+}
+
+void store_read_end(struct store *s, bool own)
+{
+	if (own)
+		store_rollback(s);
 }
 
 int store_commit(struct store *s, struct err *err)
 {
+	bool seal = s->registry && sqlite3_total_changes(s->db) != s->changes;
+
 	if (!s->in_transaction)
 		return err_set(err, ERR_FORMAT, "store '%s': no transaction to commit", s->path);
-	if (simple(s, ST_COMMIT, err) < 0) {
+	if ((seal && seal_write(s, err) < 0) || store_simple(s, ST_COMMIT, err) < 0) {
 		store_rollback(s);
 		return -1;
 	}
@@ -170,266 +227,31 @@ void store_rollback(struct store *s)
 	for (size_t i = 0; i < N_STMTS; i++)
 		if (s->stmts[i])
 			sqlite3_reset(s->stmts[i]);
-	simple(s, ST_ROLLBACK, &err);
+	store_simple(s, ST_ROLLBACK, &err);
 	s->in_transaction = false;
 }
 
-/* ---- the folder ------------------------------------------------------------------ */
-
-static int guard_check(const char *path, const struct stat *st, struct err *err)
+int store_write_check(const struct store *s, struct err *err)
 {
-	if (st->st_uid != geteuid())
-		return err_set(err, ERR_DENIED, "'%s' belongs to another user (uid %u)", path, (unsigned)st->st_uid);
-	return file_mode_check(path, st, err);
+	if (s->mode == STORE_READ)
+		return err_set(err, ERR_FORMAT, "store '%s' was opened for reading", s->path);
+	if (!s->in_transaction || s->reading)
+		return err_set(err, ERR_FORMAT, "store '%s': no transaction was begun", s->path);
+	return 0;
 }
 
-static int folder_check(const char *dir, enum store_mode mode, struct err *err)
+int store_version(struct store *s, uint32_t *ret, struct err *err)
 {
-	struct stat st;
+	sqlite3_stmt *st = store_stmt(s, ST_VERSION, err);
+	int r;
 
-	if (mode == STORE_WRITE && mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_set(err, ERR_SYSTEM, "cannot create '%s': %s", dir, strerror(errno));
-	if (stat(dir, &st) < 0)
-		return err_set(err, errno == ENOENT ? ERR_ABSENT : errno == EACCES ? ERR_DENIED : ERR_SYSTEM, "store '%s': %s", dir, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return err_set(err, ERR_SYSTEM, "'%s' is not a directory", dir);
-	return guard_check(dir, &st, err);
-}
-
-/* 1: there; 0: not. */
-static int file_check(const char *path, struct err *err)
-{
-	struct stat st;
-
-	if (lstat(path, &st) < 0) {
-		if (errno == ENOENT)
-			return 0;
-		return err_set(err, errno == EACCES ? ERR_DENIED : ERR_SYSTEM, "store '%s': %s", path, strerror(errno));
-	}
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_DENIED, "'%s' is not a regular file", path);
-	if (guard_check(path, &st, err) < 0)
+	if (!st)
 		return -1;
-	/* SQLite takes an empty file for a new database; ours never is empty. */
-	if (st.st_size == 0)
-		return err_set(err, ERR_DAMAGED, "store '%s': the file is empty", path);
-	return 1;
-}
-
-static int lock_take(const char *dir, struct err *err)
-{
-	char path[4096];
-	int fd;
-
-	if (snprintf(path, sizeof(path), "%s/lock", dir) >= (int)sizeof(path))
-		return err_set(err, ERR_LIMIT, "store '%s': name too long", dir);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_set(err, ERR_SYSTEM, "cannot open '%s': %s", path, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		err_set(err, errno == EWOULDBLOCK ? ERR_BUSY : ERR_SYSTEM, errno == EWOULDBLOCK ?
-		    "store '%s' is open in another process" : "cannot lock store '%s'", dir);
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* ---- opening ----------------------------------------------------------------------- */
-
-static int pragma(struct store *s, const char *text, struct err *err)
-{
-	int r = sqlite3_exec(s->db, text, NULL, NULL, NULL);
-
-	return r == SQLITE_OK ? 0 : store_sql_error(s, sqlite3_extended_errcode(s->db), err);
-}
-
-/* First column of the first row as a number; -1 in *ret when it is none. */
-static int pragma_get(struct store *s, const char *text, int64_t *ret, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	int r = sqlite3_prepare_v2(s->db, text, -1, &st, NULL);
-
-	if (r == SQLITE_OK)
-		r = sqlite3_step(st);
+	r = sqlite3_step(st);
 	if (r == SQLITE_ROW)
-		*ret = sqlite3_column_type(st, 0) == SQLITE_INTEGER ? sqlite3_column_int64(st, 0) : -1;
+		*ret = (uint32_t)sqlite3_column_int64(st, 0);
 	else
 		store_sql_error(s, r, err);
-	sqlite3_finalize(st);
+	sqlite3_reset(st);
 	return r == SQLITE_ROW ? 0 : -1;
-}
-
-static int quick_check(struct store *s, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	const char *text;
-	int r, rc = -1;
-
-	r = sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &st, NULL);
-	if (r == SQLITE_OK)
-		r = sqlite3_step(st);
-	text = r == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
-	if (r != SQLITE_ROW)
-		store_sql_error(s, r, err);
-	else if (!text || strcmp(text, "ok"))
-		store_damaged(s, err, "%s", text ? text : "check without a result");
-	else
-		rc = 0;
-	sqlite3_finalize(st);
-	return rc;
-}
-
-static int database_open(struct store *s, const char *path, enum store_mode mode, struct err *err)
-{
-	/* Readers too: the journal of a writer that crashed has to be played back. */
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-	int r = sqlite3_open_v2(path, &s->db, flags, NULL);
-
-	if (r != SQLITE_OK)
-		return store_sql_error(s, r, err);
-	sqlite3_extended_result_codes(s->db, 1);
-	sqlite3_busy_timeout(s->db, BUSY_MS);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-	if (pragma(s, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -1024;", err) < 0)
-		return -1;
-	if (mode == STORE_READ)
-		return pragma(s, "PRAGMA query_only = ON;", err);
-	return pragma(s, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON;", err);
-}
-
-static void database_close(struct store *s)
-{
-	for (size_t i = 0; i < N_STMTS; i++) {
-		sqlite3_finalize(s->stmts[i]);
-		s->stmts[i] = NULL;
-	}
-	sqlite3_close(s->db);
-	s->db = NULL;
-}
-
-/* A new database appears under its name only when it is whole. */
-static int database_create(struct store *s, const char *dir, struct err *err)
-{
-	char path[4096], journal[4096 + 32];
-	int fd;
-
-	if (snprintf(path, sizeof(path), "%s.new", s->path) >= (int)sizeof(path))
-		return err_set(err, ERR_LIMIT, "store '%s': name too long", dir);
-	snprintf(journal, sizeof(journal), "%s-journal", path);
-	if ((unlink(path) < 0 && errno != ENOENT) || (unlink(journal) < 0 && errno != ENOENT))
-		return err_set(err, ERR_SYSTEM, "cannot remove '%s': %s", path, strerror(errno));
-	/* SQLite gives its journal the mode of its database. */
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_set(err, ERR_SYSTEM, "cannot create '%s': %s", path, strerror(errno));
-	close(fd);
-	if (database_open(s, path, STORE_WRITE, err) < 0 || store_begin(s, err) < 0)
-		return -1;
-	if (pragma(s, schema, err) < 0 || generation_init(s, err) < 0 || store_commit(s, err) < 0)
-		return -1;
-	database_close(s);
-	/* A journal whose database was removed must not be played back into this one. */
-	snprintf(journal, sizeof(journal), "%s-journal", s->path);
-	if (unlink(journal) < 0 && errno != ENOENT)
-		return err_set(err, ERR_SYSTEM, "cannot remove '%s': %s", journal, strerror(errno));
-	if (rename(path, s->path) < 0)
-		return err_set(err, ERR_SYSTEM, "cannot rename '%s': %s", path, strerror(errno));
-	return folder_sync(dir, err);
-}
-
-static int database_check(struct store *s, struct err *err)
-{
-	int64_t id = 0, version = 0, pages = 0, size = 0;
-
-	if (pragma_get(s, "PRAGMA application_id", &id, err) < 0 || pragma_get(s, "PRAGMA user_version", &version, err) < 0 ||
-	    pragma_get(s, "PRAGMA page_count", &pages, err) < 0 || pragma_get(s, "PRAGMA page_size", &size, err) < 0)
-		return -1;
-	if (id != APPLICATION_ID)
-		return store_damaged(s, err, "not a store of ipsecpol");
-	if (version > SCHEMA_VERSION)
-		return err_set(err, ERR_UNSUPPORTED, "store '%s' is of a newer version (%lld)", s->path, (long long)version);
-	if (version != SCHEMA_VERSION)
-		return store_damaged(s, err, "version %lld", (long long)version);
-	return pages * size <= CHECK_MAX_BYTES ? quick_check(s, err) : 0;
-}
-
-struct store *store_open(const char *dir, enum store_mode mode, struct err *err)
-{
-	struct store *s = calloc(1, sizeof(*s));
-	int there;
-
-	if (!s || asprintf(&s->path, "%s/store.db", dir) < 0) {
-		free(s);
-		err_nomem(err);
-		return NULL;
-	}
-	s->lock = -1;
-	if (folder_check(dir, mode, err) < 0)
-		goto fail;
-	if (mode == STORE_WRITE) {
-		s->lock = lock_take(dir, err);
-		if (s->lock < 0)
-			goto fail;
-	}
-	there = file_check(s->path, err);
-	if (there < 0)
-		goto fail;
-	if (!there && mode == STORE_READ) {
-		err_set(err, ERR_ABSENT, "store '%s' does not exist", s->path);
-		goto fail;
-	}
-	if (!there && database_create(s, dir, err) < 0)
-		goto fail;
-	if (database_open(s, s->path, mode, err) < 0 || database_check(s, err) < 0)
-		goto fail;
-	return s;
-fail:
-	store_close(s);
-	return NULL;
-}
-
-void store_close(struct store *s)
-{
-	if (!s)
-		return;
-	if (s->db)
-		store_rollback(s);
-	database_close(s);
-	if (s->lock >= 0)
-		close(s->lock);
-	free(s->path);
-	free(s);
-}
-
-int store_set_aside(const char *dir, struct err *err)
-{
-	static const char *const suffixes[] = { "-journal", "" };
-	char from[4096], to[4096];
-	int lock, rc = -1;
-
-	if (folder_check(dir, STORE_READ, err) < 0)
-		return -1;
-	lock = lock_take(dir, err);
-	if (lock < 0)
-		return -1;
-	/* The journal goes first: beside a new database it would be played back into it. */
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		if (snprintf(from, sizeof(from), "%s/store.db%s", dir, suffixes[i]) >= (int)sizeof(from) ||
-		    snprintf(to, sizeof(to), "%s/store.db.damaged%s", dir, suffixes[i]) >= (int)sizeof(to)) {
-			err_set(err, ERR_LIMIT, "store '%s': name too long", dir);
-			goto out;
-		}
-		if (rename(from, to) < 0 && errno != ENOENT) {
-			err_set(err, ERR_SYSTEM, "cannot rename '%s': %s", from, strerror(errno));
-			goto out;
-		}
-	}
-	rc = folder_sync(dir, err);
-out:
-	close(lock);
-	return rc;
 }

@@ -23,6 +23,8 @@ struct store;
 #define REG_POLICIES	"SOFTWARE\\Policies\\Microsoft\\Windows\\IPSec"
 #define REG_SERVICE	"SYSTEM\\CurrentControlSet\\Services\\IPSec"
 
+#define REG_LOCAL	REG_POLICIES "\\Policy\\Local"
+#define REG_PERSISTENT	REG_POLICIES "\\Policy\\Persistent"
 #define REG_CACHE	REG_POLICIES "\\Policy\\Cache"
 #define REG_ASSIGNMENT	REG_POLICIES "\\GPTIPSECPolicy"
 
@@ -42,18 +44,36 @@ struct reg_value {
 };
 
 /* STORE_WRITE opens or creates; ERR_BUSY when another process has it open for
- * writing.  STORE_READ takes no lock of its own: ERR_ABSENT when there is no store,
+ * writing.  STORE_EDIT is the same, but ERR_ABSENT when there is no store.  STORE_READ takes no
+ * lock of its own: ERR_ABSENT when there is no store,
  * ERR_BUSY (here or later) while a writer has written.  ERR_DAMAGED when SQLite or our own
  * checks refuse it (the file is left as it is); ERR_DENIED when dir belongs to
  * somebody else or others may write to it. */
-enum store_mode { STORE_READ, STORE_WRITE };
+enum store_mode { STORE_READ, STORE_WRITE, STORE_EDIT };
 struct store *store_open(const char *dir, enum store_mode mode, struct err *err);
+/* The administrator's part of the tree, a file of its own (registry.db) so that a damaged cache
+ * cannot take it along: Policy\Local, Policy\Persistent and the service's settings.  No
+ * generations.  Several processes may have it open for writing: store_begin waits for
+ * the other one's transaction, up to 10 s (then ERR_BUSY), and so does reading.  A SHA-256
+ * over all of it is renewed with each commit and checked when it is opened, and with each
+ * store_begin: ERR_DAMAGED names the file, and the key or value when it can be told.
+ *
+ * ERR_ABSENT: nothing was ever written, or somebody removed the file; nothing in the folder
+ * tells which.  The boot image does: it has a copy of what was in force. */
+struct store *registry_open(const char *dir, enum store_mode mode, struct err *err);
+/* A number that changes when another process (or handle) has committed something; the
+ * commits of this handle leave it as it is.  To be compared with one of this handle. */
+int store_version(struct store *s, uint32_t *ret, struct err *err);
 /* Moves a damaged store.db to store.db.damaged (replacing an older one), so that
  * store_open makes a new one.  ERR_BUSY while it is open for writing. */
 int store_set_aside(const char *dir, struct err *err);
 void store_close(struct store *s);		/* NULL: nothing; rolls back */
 
+/* With STORE_READ: until commit or rollback all reads are of one state.  Registry:
+ * ERR_BUSY also when the file was removed or replaced since it was opened. */
 int store_begin(struct store *s, struct err *err);
+/* The same for reading only, whatever it was opened for. */
+int store_begin_reading(struct store *s, struct err *err);
 int store_commit(struct store *s, struct err *err);
 void store_rollback(struct store *s);
 
