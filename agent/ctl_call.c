@@ -20,22 +20,27 @@ static const char service_text[] =
 /* See status_json() in answers.c. */
 #define STATUS \
 	"  mode: string, reason: string, source: string, enforced: Enforced, refresh: Refreshed,\n" \
-	"  next_refresh_seconds: ?int, exemptions: Exemptions, failures: int, table_restored: int,\n" \
+	"  next_refresh_seconds: ?int, exemptions: Exemptions, startup_mode: Startup, registry_problem: ?string,\n" \
+	"  failures: int, table_restored: int,\n" \
 	"  facts: Facts, computer: string, directory: string, version: string\n"
 
 static const char interface_text[] =
 	"# The IPsec policy agent of this host\n"
 	"interface " CTL_INTERFACE "\n\n"
+	"# A policy in force\n"
+	"type Store (store: string, policy: string, id: string, rules: int, filters: int)\n\n"
 	"# What is in the kernel; all null unless the mode is secure\n"
-	"type Enforced (policy: ?string, gpo: ?string, generation: ?int, taken: ?string, age_seconds: ?int)\n\n"
+	"type Enforced (stores: []Store, policy: ?string, gpo: ?string, generation: ?int, taken: ?string, age_seconds: ?int)\n\n"
 	"# The last look at the directory.  tried, succeeded: 2026-11-22T10:00:00Z\n"
 	"type Refreshed (\n"
 	"  result: string, error: ?string, tried: ?string, succeeded: ?string, server: ?string, why: string\n"
 	")\n\n"
+	"# Startup mode of the next boot: permit, stateful or block; as configured; what it lets through\n"
+	"type Startup (next: string, configured: string, exemptions: string)\n\n"
 	"type Exemptions (ipsecexempt: int, exempt: string, lifeline: bool)\n\n"
 	"# Addresses\n"
 	"type Facts (dc: ?[]string, dhcp: ?[]string, dns: ?[]string, gateway: ?[]string, wins: ?[]string)\n\n"
-	"# mode: permit, secure or block (reason says why); source: none, domain or cache\n"
+	"# mode: permit, startup, secure or block (reason says why); source: none, domain, cache or local\n"
 	"method Status() -> (\n"
 	STATUS
 	")\n\n"
@@ -45,9 +50,26 @@ static const char interface_text[] =
 	")\n\n"
 	"# A stage as text: snapshot, rsop, policy, ruleset, facts; some also as JSON\n"
 	"method Show(what: string) -> (text: string, json: ?object)\n\n"
+	"# registry.db was edited: local policy and settings take effect\n"
+	"method StoreChanged() -> (\n"
+	STATUS
+	")\n\n"
+	"# Commands of the dynamic context, as netsh writes them: all of them or none\n"
+	"method Dynamic(command: ?string, commands: ?[]string) -> (rules: int)\n\n"
+	"# what: mmpolicy, qmpolicy or rule\n"
+	"method DynamicShow(what: string) -> (mmpolicies: ?[]object, qmpolicies: ?[]object, rules: ?[]object)\n\n"
+	"# The settings in force, and ipsecdiagnostics with its end time considered\n"
+	"method Config() -> (settings: object, diagnostics_level: int)\n\n"
+	"# The filters in effect, in pages.  type: generic or specific; what: qm or mm.  The next page: from and\n"
+	"# stamp of the last answer\n"
+	"method Filters(type: ?string, what: ?string, from: ?int, stamp: ?int) ->\n"
+	"  (filters: []object, from: int, next: ?int, total: int, stamp: int)\n\n"
+	"# Dropped packets above a number, or, without one, the number to begin with; waits up to 20 s for one\n"
+	"method Drops(since: ?int) -> (level: int, until: ?int, next: int, missed: int, drops: []object)\n\n"
 	"# Permit mode: take the table away and end\n"
 	"method Stop() -> ()\n\n"
 	"error Failed (message: string)\n"
+	"error Changed (message: string)\n"
 	"error PermissionDenied (message: string)\n"
 	"error InvalidParameter (message: string)\n"
 	"error Busy (message: string)\n";

@@ -31,6 +31,8 @@ struct directory {
 	void (*close)(struct directory *d);		/* frees d */
 	const char	*server;			/* URI in use */
 	const char	*address;			/* numeric, or NULL */
+	LDAP		*ld;				/* the connection, for dir_edit.c; NULL: a file, which is not changed */
+	unsigned	 timeout;			/* seconds, one request */
 	char		*hosts;				/* directory.c's: what discovery found, one a line; malloc'd */
 	char		*controllers;			/* and their addresses, once looked up; malloc'd */
 };

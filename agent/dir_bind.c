@@ -203,7 +203,39 @@ static int use_keytab(int *ret, struct arena *a, const struct directory_conf *c,
 	return 0;
 }
 
-static int gssapi_steps(LDAP *ld, const struct conf *conf, const char *note, struct err *err)
+/* What use_keytab has set is for this bind alone: the next one of this process may be a person's. */
+static char *env_copy(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value ? strdup(value) : NULL;
+}
+
+static void env_restore(const char *name, char *value)
+{
+	if (value)
+		setenv(name, value, 1);
+	else
+		unsetenv(name);
+	free(value);
+}
+
+/* own: with the tickets of whoever runs us, not with a keytab. */
+static int gssapi_error(LDAP *ld, int rc, const char *doing, bool own, struct err *err)
+{
+	char *diag = NULL;
+
+	ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diag);
+	if (own && rc == LDAP_LOCAL_ERROR && diag && (strcasestr(diag, "no kerberos credentials") ||
+	    strcasestr(diag, "no credentials cache") || strcasestr(diag, "expired")))
+		err_set(err, ERR_DENIED, "%s: no Kerberos ticket: run kinit (%s)", doing, diag);
+	else
+		dir_ldap_error(ld, rc, doing, err);
+	ldap_memfree(diag);
+	return -1;
+}
+
+static int gssapi_steps(LDAP *ld, const struct conf *conf, bool own, const char *note, struct err *err)
 {
 	LDAPMessage *msg = NULL;
 	const char *mech = NULL;
@@ -223,7 +255,7 @@ static int gssapi_steps(LDAP *ld, const struct conf *conf, const char *note, str
 			return err_prefix(err, "Kerberos bind");
 	}
 	snprintf(doing, sizeof(doing), "Kerberos bind%s", note);
-	return rc == LDAP_SUCCESS ? 0 : dir_ldap_error(ld, rc, doing, err);
+	return rc == LDAP_SUCCESS ? 0 : gssapi_error(ld, rc, doing, own, err);
 }
 
 static int bind_gssapi(LDAP *ld, const struct directory_conf *c, struct err *err)
@@ -232,6 +264,7 @@ static int bind_gssapi(LDAP *ld, const struct directory_conf *c, struct err *err
 	/* Sealed by Kerberos, or by TLS: AD refuses both at once. */
 	const char *props = ldap_tls_inplace(ld) ? "minssf=0,maxssf=0,noanonymous,noplain" : "minssf=56,noanonymous,noplain";
 	const int binding = LDAP_OPT_X_SASL_CBINDING_TLS_ENDPOINT;
+	char *ktname = env_copy("KRB5_CLIENT_KTNAME"), *ccname = env_copy("KRB5CCNAME");
 	ber_len_t ssf = 0;
 	char note[160] = "";
 	int fd = -1, rc = -1;
@@ -247,7 +280,7 @@ static int bind_gssapi(LDAP *ld, const struct directory_conf *c, struct err *err
 		err_set(err, ERR_SYSTEM, "libldap refuses SASL properties");
 		goto out;
 	}
-	if (gssapi_steps(ld, c->conf, note, err) < 0)
+	if (gssapi_steps(ld, c->conf, fd < 0, note, err) < 0)
 		goto out;
 	ldap_get_option(ld, LDAP_OPT_X_SASL_SSF, &ssf);
 	if (!ldap_tls_inplace(ld) && ssf < MIN_SSF) {
@@ -258,6 +291,8 @@ static int bind_gssapi(LDAP *ld, const struct directory_conf *c, struct err *err
 out:
 	if (fd >= 0)
 		close(fd);
+	env_restore("KRB5_CLIENT_KTNAME", ktname);
+	env_restore("KRB5CCNAME", ccname);
 	arena_free(a);
 	return rc;
 }

@@ -450,6 +450,8 @@ struct directory *dir_ldap_open(const struct directory_conf *c, const char *uri,
 		goto bad;
 	}
 	find_address(l);
+	l->base.ld = l->ld;
+	l->base.timeout = l->timeout;
 	return &l->base;
 bad:
 	ldap_dir_close(&l->base);

@@ -1,4 +1,4 @@
-/* agent/directory.h - a directory that can be searched: LDAP or an LDIF file.
+/* agent/directory.h - a directory that can be searched, and a server's changed: LDAP or an LDIF file.
  * SHELL.  ldap://HOST ldaps://HOST ldapi://PATH ldap:///[DN] (SRV discovery) ldif:FILE.
  * No anonymous binds; referrals are not followed; paging and ranged attributes are. */
 #ifndef AGENT_DIRECTORY_H
@@ -9,6 +9,7 @@
 #include "schema/snapshot.h"
 
 struct conf;
+struct dir_change;
 struct directory;
 struct err;
 
@@ -36,5 +37,14 @@ const char *directory_controllers(struct directory *d);
  * insufficientAccessRights or a referral is -1 and ERR_OFFLINE, whatever it did.  ldif:
  * the filter's own error when it is malformed or more than a file can answer.  ERR_NOMEM. */
 int directory_search(struct directory *d, const struct dir_query *q, struct dir_snapshot *s, struct err *err);
+/* One change, done by the server as a whole or not at all; the message names the object.  (agent/dir_edit.c)
+ * ERR_BUSY: it is not what it was, somebody else was here; ERR_ABSENT: what is to be deleted is not
+ * there; ERR_DENIED: no right to; ERR_FORMAT: the server does not take the values; ERR_UNSUPPORTED:
+ * not a server.  ERR_OFFLINE: anything else, and when the answer is missing nobody knows
+ * whether it was done. */
+int directory_change(struct directory *d, const struct dir_change *c, struct err *err);
+/* Changes that were done one after the other, undone last first: what was valid at every step on the way
+ * there is so on the way back.  -1: not all could be.  A deletion cannot. */
+int directory_take_back(struct directory *d, const struct dir_change *c, size_t n);
 
 #endif
