@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "agent/conf.h"
+#include "agent/diag.h"
+#include "agent/dynamic.h"
+#include "nft/render.h"
 #include "nft/ruleset.h"
 #include "schema/arena.h"
 #include "schema/facts.h"
@@ -54,12 +57,89 @@ static const char *result_name(const struct daemon *d)
 	return "unknown";
 }
 
+static void store_add(json_t *list, const char *store, const struct ipsec_policy *p)
+{
+	char id[GUID_TEXT];
+	size_t n = 0;
+
+	if (!p)
+		return;
+	guid_text(&p->id, id);
+	for (size_t i = 0; i < p->n_rules; i++)
+		n += p->rules[i].active && p->rules[i].filter_list ? p->rules[i].filter_list->n_filters : 0;
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:i}", "store", store, "policy", p->name, "id", id,
+	    "rules", (int)p->n_rules, "filters", (int)n));
+}
+
+/* What is in force, strongest store first. */
+static json_t *status_stores(const struct daemon *d)
+{
+	const struct gen_part *text = part_find(d->held.parts, d->held.n_parts, "policy");
+	struct ipsec_policy *p = NULL;
+	json_t *list = json_array();
+	struct err ignored;
+
+	if (d->mode != MODE_SECURE)
+		return list;
+	for (size_t i = 0; i < d->sources.n_dynamic; i++)
+		store_add(list, "dynamic", d->sources.dynamic[i]);
+	store_add(list, "persistent", d->sources.persistent);
+	if (text && policy_read(&p, text->text, text->len, &ignored) == 0)
+		store_add(list, "domain", p);
+	else if (!text)
+		store_add(list, "local", d->sources.local);
+	policy_free(p);
+	return list;
+}
+
+static json_t *status_startup(const struct daemon *d)
+{
+	const struct settings *s = &d->stored.settings;
+	bool assigned = d->stored.persistent || d->stored.local || part_find(d->held.parts, d->held.n_parts, "policy");
+	enum boot_mode m = s->boot_mode != BOOT_AUTO ? s->boot_mode : assigned ? BOOT_STATEFUL : BOOT_PERMIT;
+	char configured[SETTING_TEXT], exemptions[SETTING_TEXT];
+
+	setting_text(s, SET_BOOTMODE, configured);
+	setting_text(s, SET_BOOTEXEMPTIONS, exemptions);
+	return json_pack("{s:s, s:s, s:s}", "next", m == BOOT_PERMIT ? "permit" : m == BOOT_BLOCK ? "block" : "stateful",
+	    "configured", configured, "exemptions", exemptions);
+}
+
+/* One sentence. */
+static const char *mode_reason(const struct daemon *d)
+{
+	if (d->blind)
+		return "the rules of an earlier run stay in the kernel until the directory answers";
+	switch (d->mode) {
+	case MODE_BLOCK:
+		return d->block_why;
+	case MODE_STARTUP:
+		return "nothing is known of a policy yet: the startup mode stays until the directory answers";
+	case MODE_PERMIT:
+		return d->last_good ? "no policy is assigned to this computer, and none is stored here" : "no policy is known yet";
+	case MODE_SECURE:
+		break;
+	}
+	switch (d->current.in_force) {
+	case FORCE_DOMAIN:
+		return d->source == SOURCE_DOMAIN ? "the domain assigns this policy" : "the domain assigned this policy; the directory has not answered since";
+	case FORCE_LOCAL:
+		return d->last_good ? "the domain assigns no policy: the local one is used" : "no policy of the domain is known: the local one is used";
+	case FORCE_OTHER:
+		return "persistent policy or dynamic rules alone: no policy of the domain and no local one";
+	case FORCE_NOTHING:
+		break;
+	}
+	return "";
+}
+
 static json_t *status_enforced(const struct daemon *d)
 {
 	const struct refresh_report *r = &d->current;
 	bool on = d->mode == MODE_SECURE;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
+	    "stores", status_stores(d),
 	    "policy", text_or_null(on ? r->policy : ""),
 	    "gpo", text_or_null(on ? r->gpo : ""),
 	    "generation", on && r->generation ? json_integer((json_int_t)r->generation) : json_null(),
@@ -73,9 +153,23 @@ static json_t *status_exempt(const struct daemon *d)
 		"multicast, broadcast, RSVP, Kerberos, IKE", "multicast, broadcast, IKE",
 		"RSVP, Kerberos, IKE", "IKE; inbound multicast and broadcast",
 	};
-	unsigned n = d->conf->ipsecexempt <= 3 ? d->conf->ipsecexempt : 3;
+	struct render_options o;
+	unsigned n;
+
+	sources_options(&o, &d->sources, d->conf);
+	n = o.ipsecexempt <= 3 ? o.ipsecexempt : 3;
 
 	return json_pack("{s:i, s:s, s:b}", "ipsecexempt", (int)n, "exempt", words[n], "lifeline", d->conf->lifeline);
+}
+
+/* Of what the administrator stored, what cannot be used now or at the next start. */
+static const char *registry_problem(const struct daemon *d)
+{
+	if (d->stored.lost.code != ERR_NONE)
+		return d->stored.lost.msg;
+	if (d->stored.local_err.code != ERR_NONE)
+		return d->stored.local_err.msg;
+	return d->stored.persistent_err.code != ERR_NONE ? d->stored.persistent_err.msg : "";
 }
 
 static json_t *status_json(const struct daemon *d)
@@ -93,13 +187,14 @@ static json_t *status_json(const struct daemon *d)
 	if (refresh_facts(&all, d->found, d->held.parts, d->held.n_parts, &ignored) == 0)
 		facts = facts_json(all);
 	facts_free(all);
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:s, s:s, s:s}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:s, s:s, s:s}",
 	    "mode", daemon_mode_name(d->mode),
-	    "reason", d->mode == MODE_BLOCK ? d->block_why : "",
+	    "reason", mode_reason(d),
 	    "source", daemon_source_name(d->source),
 	    "enforced", status_enforced(d), "refresh", last,
 	    "next_refresh_seconds", next_refresh(d),
-	    "exemptions", status_exempt(d),
+	    "exemptions", status_exempt(d), "startup_mode", status_startup(d),
+	    "registry_problem", text_or_null(registry_problem(d)),
 	    "failures", (int)d->sched.failures,
 	    "table_restored", (int)d->n_restored,
 	    "facts", facts ? facts : json_object(),
@@ -161,12 +256,14 @@ static int write_facts(const void *f, FILE *out)
 	return facts_write(f, out);
 }
 
-static json_t *show_policy(const struct generation *g, struct err *err)
+static json_t *show_policy(const struct daemon *d, const struct generation *g, struct err *err)
 {
 	const struct gen_part *part = generation_part(g, "policy");
 	struct ipsec_policy *p = NULL;
 	json_t *r;
 
+	if (!part && d->sources.local && d->mode == MODE_SECURE)
+		return written(write_policy, d->sources.local, policy_json(d->sources.local), err);
 	if (!part || policy_read(&p, part->text, part->len, err) < 0)
 		return NULL;
 	r = written(write_policy, p, policy_json(p), err);
@@ -179,7 +276,7 @@ static json_t *show_ruleset(const struct daemon *d, const struct generation *g, 
 	struct ruleset *r = NULL;
 	json_t *j = NULL;
 
-	if (refresh_render(&r, d->conf, d->found, g->parts, g->n_parts, err) == 0 && r)
+	if (refresh_render(&r, d->conf, &d->sources, d->found, g->parts, g->n_parts, err) == 0 && r)
 		j = written(write_ruleset, r, ruleset_json(r), err);
 	ruleset_free(r);
 	return j;
@@ -217,10 +314,8 @@ static json_t *show(const struct daemon *d, const char *what, struct err *err)
 	    "'ipsecpol show %s --directory URI' asks the directory", what, what);
 	if (!strcmp(what, "facts")) {
 		r = show_facts(d, &g, err);
-	} else if (!found) {
-		r = NULL;
 	} else if (!strcmp(what, "policy")) {
-		r = show_policy(&g, err);
+		r = show_policy(d, &g, err);
 	} else if (!strcmp(what, "ruleset")) {
 		r = show_ruleset(d, &g, err);
 	} else if (!strcmp(what, "rsop") || !strcmp(what, "snapshot")) {
@@ -255,6 +350,16 @@ static void call_show(struct ctl_call *call, const struct daemon *d, json_t *par
 		ctl_error(call, "Failed", "%s", err.msg);
 }
 
+static void call_stored_changed(struct ctl_call *call, struct daemon *d)
+{
+	struct err err = { 0 };
+
+	if (daemon_stored_changed(d, &err) < 0)
+		ctl_error(call, "Failed", "%s", err.msg);
+	else
+		ctl_reply(call, status_json(d));
+}
+
 static void call_refresh(struct ctl_call *call, struct daemon *d)
 {
 	if (d->n_waiting == sizeof(d->waiting) / sizeof(d->waiting[0])) {
@@ -287,6 +392,18 @@ void daemon_answer(struct ctl_call *call, const char *method, json_t *parameters
 		call_show(call, d, parameters);
 	else if (!strcmp(method, "org.ipsecpol.Refresh"))
 		call_refresh(call, d);
+	else if (!strcmp(method, "org.ipsecpol.StoreChanged"))
+		call_stored_changed(call, d);
+	else if (!strcmp(method, "org.ipsecpol.Dynamic"))
+		answer_dynamic(d, call, parameters);
+	else if (!strcmp(method, "org.ipsecpol.DynamicShow"))
+		answer_dynamic_show(d, call, parameters);
+	else if (!strcmp(method, "org.ipsecpol.Config"))
+		answer_config(d, call);
+	else if (!strcmp(method, "org.ipsecpol.Filters"))
+		answer_filters(d, call, parameters);
+	else if (!strcmp(method, "org.ipsecpol.Drops"))
+		diag_drops(d, call, parameters);
 	else if (!strcmp(method, "org.ipsecpol.Stop"))
 		call_stop(call, d);
 	else

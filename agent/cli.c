@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/conf.h"
 #include "agent/ctl.h"
@@ -50,6 +52,17 @@ static const struct cli_command commands[] = {
 	  "ipsecpol apply [--json] [options]\n"
 	  "One refresh in the foreground, without the daemon: ask, enforce, cache.  For root.\n\n"
 	  DIRECTORY_OPTIONS },
+	{ "reg", cli_reg, NULL },
+	{ "static", cli_static, NULL },
+	{ "dynamic", cli_dynamic_context, NULL },
+	{ "exec", cli_exec,
+	  "ipsecpol exec [--atomic | --keep-going] [--store local|persistent|domain[:DNSNAME]] SCRIPT\n"
+	  "Run the lines of a netsh script; '-' is standard input.  The first line that fails ends it; what\n"
+	  "stands before is written.\n\n"
+	  "  --atomic       nothing is written unless every line works\n"
+	  "  --keep-going   go on behind lines that fail\n"
+	  "  --store STORE  where the static context begins\n"
+	  "  --directory URI   of the domain store\n" },
 	{ "stop", cli_stop,
 	  "ipsecpol stop\n"
 	  "End the daemon in permit mode: our table is removed and nothing is filtered.\n"
@@ -64,6 +77,10 @@ static void print_usage(FILE *out)
 	    "  show      snapshot, rsop, policy, ruleset or facts, of this or any computer\n"
 	    "  plan      what a refresh would change\n"
 	    "  apply     one refresh in the foreground, without the daemon\n"
+	    "  static    edit a store: policies, rules, filter lists (netsh ipsec static)\n"
+	    "  dynamic   what is in force: rules, settings, filters (netsh ipsec dynamic)\n"
+	    "  exec      run a script of such commands\n"
+	    "  reg       look into, export and import the registry tree\n"
 	    "  stop      permit mode: no rules, no daemon\n\n"
 	    "`ipsecpol COMMAND --help` tells more; ipsecpol(8) tells all.\n", out);
 }
@@ -172,148 +189,6 @@ int cli_facts(struct cli *c, struct host_facts **ret, struct err *err)
 	return *ret ? 0 : err_nomem(err);
 }
 
-/* ---- the daemon ---- */
-
-static const char *member(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s ? s : "";
-}
-
-static void print_span(const char *label, const json_t *seconds, const char *suffix)
-{
-	json_int_t s = json_integer_value(seconds);
-
-	if (!json_is_integer(seconds))
-		return;
-	if (s < 120)
-		printf("%s%lld s%s", label, (long long)s, suffix);
-	else if (s < 7200)
-		printf("%s%lld min%s", label, (long long)(s + 30) / 60, suffix);
-	else
-		printf("%s%lld h%s", label, (long long)(s + 1800) / 3600, suffix);
-}
-
-static void print_enforced(const json_t *s)
-{
-	const json_t *e = json_object_get(s, "enforced");
-	const char *mode = member(s, "mode"), *source = member(s, "source");
-
-	if (!strcmp(mode, "secure"))
-		printf("Mode:       secure: the policy of the domain is enforced%s\n",
-		    !strcmp(source, "cache") ? " from the cache" : "");
-	else if (!strcmp(mode, "block"))
-		printf("Mode:       block: EVERYTHING is dropped\nBecause:    %s\n", member(s, "reason"));
-	else
-		printf("Mode:       permit: nothing is filtered, no policy is assigned as far as is known\n");
-	if (json_is_string(json_object_get(e, "policy"))) {
-		printf("Policy:     %s\nGPO:        %s\n", member(e, "policy"), member(e, "gpo"));
-		printf("Generation: %lld, of %s", (long long)json_integer_value(json_object_get(e, "generation")), member(e, "taken"));
-		print_span(", ", json_object_get(e, "age_seconds"), " ago");
-		putchar('\n');
-	}
-}
-
-static void print_addresses(const json_t *facts, const char *key)
-{
-	const json_t *list = json_object_get(facts, key);
-
-	for (size_t i = 0; i < json_array_size(list); i++)
-		printf(" %s", json_string_value(json_array_get(list, i)));
-}
-
-static void print_status(const json_t *s)
-{
-	const json_t *r = json_object_get(s, "refresh"), *x = json_object_get(s, "exemptions");
-	const json_t *facts = json_object_get(s, "facts");
-	bool lifeline = json_is_true(json_object_get(x, "lifeline"));
-
-	print_enforced(s);
-	printf("Computer:   %s\nDirectory:  %s", member(s, "computer"), member(s, "directory"));
-	if (*member(r, "server") && strcmp(member(r, "server"), member(s, "directory")))
-		printf(" (%s answered last)", member(r, "server"));
-	printf("\nRefresh:    %s", member(r, "result"));
-	if (*member(r, "tried"))
-		printf(", tried %s", member(r, "tried"));
-	if (*member(r, "succeeded"))
-		printf(", succeeded %s", member(r, "succeeded"));
-	print_span(", next in ", json_object_get(s, "next_refresh_seconds"), "");
-	if (*member(r, "error"))
-		printf("\nProblem:    %s", member(r, "error"));
-	printf("\nExempt:     %s%s", member(x, "exempt"),
-	    lifeline ? "; lifeline: DHCP, DNS, and Kerberos and LDAP to the domain controllers in use" : "; no lifeline");
-	if (lifeline) {
-		print_addresses(facts, "dns");
-		print_addresses(facts, "dc");
-	}
-	putchar('\n');
-	if (json_integer_value(json_object_get(s, "table_restored")) > 0)
-		printf("Note:       table inet ipsecpol was changed by somebody else and put back %lld time(s)\n",
-		    (long long)json_integer_value(json_object_get(s, "table_restored")));
-}
-
-int cli_ask(struct cli *c, json_t **ret, const char *method, json_t *parameters, unsigned timeout, struct err *err)
-{
-	if (ctl_ask(ret, c->conf->socket, method, parameters, timeout, err) == 0)
-		return 0;
-	if (err->code == ERR_OFFLINE)
-		strncat(err->msg, " ('show', 'plan' and 'apply' with --directory work without it)",
-		    sizeof(err->msg) - strlen(err->msg) - 1);
-	return -1;
-}
-
-static int no_more_arguments(const struct cli *c)
-{
-	return c->argc ? cli_usage("unexpected argument '%s'", c->argv[0]) : 0;
-}
-
-static int ask_status(struct cli *c, const char *method)
-{
-	struct err err = { 0 };
-	json_t *s = NULL;
-	int rc = no_more_arguments(c);
-
-	if (rc)
-		return rc;
-	if (cli_ask(c, &s, method, NULL, 0, &err) < 0)
-		return cli_fail(&err);
-	/* A refresh that could not be done is a failure, whatever stays enforced. */
-	if (!strcmp(method, "org.ipsecpol.Refresh") &&
-	    strcmp(member(json_object_get(s, "refresh"), "result"), "ok"))
-		rc = EXIT_FAILED;
-	if (c->json)
-		return cli_print_json(s) == EXIT_DONE ? rc : EXIT_FAILED;
-	print_status(s);
-	json_decref(s);
-	return rc;
-}
-
-int cli_status(struct cli *c)
-{
-	return ask_status(c, "org.ipsecpol.Status");
-}
-
-int cli_refresh(struct cli *c)
-{
-	return ask_status(c, "org.ipsecpol.Refresh");
-}
-
-int cli_stop(struct cli *c)
-{
-	struct err err = { 0 };
-	json_t *s = NULL;
-	int rc = no_more_arguments(c);
-
-	if (rc)
-		return rc;
-	if (cli_ask(c, &s, "org.ipsecpol.Stop", NULL, 30, &err) < 0)
-		return cli_fail(&err);
-	json_decref(s);
-	puts("permit mode: nothing is filtered, the daemon has ended");
-	return EXIT_DONE;
-}
-
 /* ---- command line ---- */
 
 static const struct cli_command *find_command(const char *name)
@@ -332,6 +207,8 @@ static int parse_options(struct cli *c, int argc, char **argv, const struct cli_
 		{ "config", required_argument, NULL, 'c' }, { "directory", required_argument, NULL, 'd' },
 		{ "computer", required_argument, NULL, 'n' }, { "site", required_argument, NULL, 's' },
 		{ "domain", required_argument, NULL, 'D' }, { "facts", required_argument, NULL, 'f' },
+		{ "store", required_argument, NULL, 'S' }, { "atomic", no_argument, NULL, 'a' },
+		{ "keep-going", no_argument, NULL, 'k' },
 		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' }, { 0 },
 	};
@@ -345,6 +222,9 @@ static int parse_options(struct cli *c, int argc, char **argv, const struct cli_
 		case 's': c->site = optarg; break;
 		case 'D': c->domain = optarg; break;
 		case 'f': c->facts_file = optarg; break;
+		case 'S': c->store = optarg; break;
+		case 'a': c->atomic = true; break;
+		case 'k': c->keep_going = true; break;
 		case 'j': c->json = true; break;
 		case 'V':
 			puts("ipsecpol " PACKAGE_VERSION);
@@ -363,44 +243,73 @@ static int parse_options(struct cli *c, int argc, char **argv, const struct cli_
 	return 0;
 }
 
+/* argv[0] is its word. */
+static int command_run(struct cli *c, const struct cli_command *cmd, int argc, char **argv)
+{
+	struct err err = { 0 };
+	int rc;
+
+	argv[0] = (char *)"ipsecpol";	/* getopt puts it before its messages */
+	optind = cmd->help ? 0 : 1;
+	rc = cmd->help ? parse_options(c, argc, argv, cmd) : 0;
+	if (rc)
+		return rc - 1000;
+	c->argc = argc - optind;
+	c->argv = argv + optind;
+	if (!c->conf && conf_read(&c->conf, c->config, &err) < 0)
+		return cli_fail(&err);
+	return cmd->run(c);
+}
+
+int cli_plain(const struct cli *c, int argc, char **argv)
+{
+	const struct cli_command *cmd = find_command(argv[0]);
+	struct cli own = *c;
+
+	return cmd ? command_run(&own, cmd, argc, argv) : cli_usage("there is no command '%s'", argv[0]);
+}
+
+/* `ipsecpol` alone: the shell on a terminal, a script where something is piped in. */
+static int no_command(struct cli *c)
+{
+	struct err err = { 0 };
+	struct stat st;
+	int rc = EXIT_USAGE_ERROR;
+
+	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+		rc = conf_read(&c->conf, c->config, &err) < 0 ? cli_fail(&err) : cli_shell(c);
+	else if (fstat(STDIN_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode)))
+		rc = conf_read(&c->conf, c->config, &err) < 0 ? cli_fail(&err) : cli_exec_stdin(c);
+	if (rc == EXIT_USAGE_ERROR)
+		print_usage(stderr);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	struct cli c = { .arena = arena_new(0) };
 	const struct cli_command *cmd;
-	struct err err = { 0 };
 	int rc;
 
 	setlocale(LC_CTYPE, "");
 	if (!c.arena)
 		return cli_fail(&(struct err){ ERR_NOMEM, "out of memory" });
 	rc = parse_options(&c, argc, argv, NULL);
-	if (rc)
+	if (rc) {
+		rc -= 1000;
 		goto out;
-	rc = END(EXIT_USAGE_ERROR);
+	}
 	if (optind == argc) {
-		print_usage(stderr);
+		rc = no_command(&c);
 		goto out;
 	}
 	cmd = find_command(argv[optind]);
-	if (!cmd) {
-		cli_usage("there is no command '%s'; 'ipsecpol --help' lists them", argv[optind]);
-		goto out;
-	}
-	argc -= optind;
-	argv += optind;
-	argv[0] = (char *)"ipsecpol";	/* getopt puts it before its messages */
-	optind = 0;
-	rc = parse_options(&c, argc, argv, cmd);
-	if (rc)
-		goto out;
-	c.argc = argc - optind;
-	c.argv = argv + optind;
-	if (conf_read(&c.conf, c.config, &err) < 0)
-		rc = END(cli_fail(&err));
+	if (cmd)
+		rc = command_run(&c, cmd, argc - optind, argv + optind);
 	else
-		rc = END(cmd->run(&c));
-	conf_free(c.conf);
+		rc = cli_usage("there is no command '%s'; 'ipsecpol --help' lists them", argv[optind]);
 out:
+	conf_free(c.conf);
 	arena_free(c.arena);
-	return rc - 1000;
+	return rc;
 }

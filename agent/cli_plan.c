@@ -8,6 +8,7 @@
 
 #include "agent/conf.h"
 #include "agent/refresh.h"
+#include "agent/sources.h"
 #include "gpo/rsop.h"
 #include "nft/nlsock.h"
 #include "nft/ruleset.h"
@@ -16,6 +17,15 @@
 #include "schema/policy.h"
 #include "schema/utf.h"
 #include "store/store.h"
+
+int cli_sources(struct cli *c, struct stored *stored, struct sources *ret, struct err *err)
+{
+	if (!cli_is_self(c) || geteuid() != 0)
+		return 0;
+	if (stored_load(stored, c->conf, err) < 0)
+		return -1;
+	return sources_take(ret, stored, true, err);
+}
 
 /* Differences as text and their number. */
 struct changes {
@@ -141,6 +151,8 @@ int cli_plan(struct cli *c)
 	struct ruleset *want = NULL, *have = NULL;
 	struct gen_part *parts = NULL;
 	struct changes ch = { 0 };
+	struct stored stored = { 0 };
+	struct sources sources = SOURCES_NONE;
 	struct err err = { 0 };
 	const char *note = NULL;
 	size_t n = 0;
@@ -149,12 +161,14 @@ int cli_plan(struct cli *c)
 	if (rc)
 		return rc;
 	if (cli_facts(c, &facts, &err) < 0 || collect_parts(c, &col, &parts, &n, &err) < 0 ||
-	    refresh_render(&want, c->conf, facts, parts, n, &err) < 0 ||
+	    cli_sources(c, &stored, &sources, &err) < 0 || refresh_render(&want, c->conf, &sources, facts, parts, n, &err) < 0 ||
 	    read_kernel(c, &have, &note, &err) < 0 || find_changes(&ch, want, have, &err) < 0)
 		rc = cli_fail(&err);
 	else
 		rc = print_changes(c, &col, &ch, note);
 	free(ch.text);
+	sources_free(&sources);
+	stored_free(&stored);
 	ruleset_free(have);
 	ruleset_free(want);
 	facts_free(facts);
@@ -172,7 +186,10 @@ static int print_report(const struct cli *c, const struct refresh_report *r, int
 		    "generation", (int)r->generation, "n_changes", (int)r->kernel.n_changes, "microseconds",
 		    "collect", (json_int_t)us_collect, "render", (json_int_t)r->us_render,
 		    "kernel", (json_int_t)r->us_kernel, "cache", (json_int_t)r->us_cache));
-	if (r->outcome == REFRESH_NONE)
+	if (r->outcome == REFRESH_NONE && r->in_force != FORCE_NOTHING)
+		printf("The domain assigns no policy; %s policy %s is enforced: %zu changes.\n", r->in_force == FORCE_LOCAL ? "the local" : "the persistent",
+		    r->policy, r->kernel.n_changes);
+	else if (r->outcome == REFRESH_NONE)
 		printf("No policy is assigned: nothing is filtered%s.\n", r->kernel.n_changes ? " any more" : "");
 	else if (r->outcome == REFRESH_UNCHANGED)
 		printf("Policy %s by GPO %s was enforced already.\n", r->policy, r->gpo);
@@ -227,7 +244,9 @@ out:
 
 int cli_apply(struct cli *c)
 {
-	struct refresh_context ctx = { .conf = c->conf, .log = c->json ? NULL : stdout };
+	struct stored stored = { 0 };
+	struct sources sources = SOURCES_NONE;
+	struct refresh_context ctx = { .conf = c->conf, .sources = &sources, .stored = &stored, .log = c->json ? NULL : stdout };
 	struct host_facts *facts = NULL;
 	struct err err = { 0 };
 	int rc = check_arguments(c);
@@ -242,12 +261,14 @@ int cli_apply(struct cli *c)
 	ctx.store = store_open(c->conf->state_dir, STORE_WRITE, &err);
 	if (!ctx.store && err.code == ERR_BUSY)
 		err_set(&err, ERR_BUSY, "ipsecpold is running: 'ipsecpol refresh' asks it");
-	if (ctx.store && (ctx.nl = nlsock_open(&err)) && cli_facts(c, &facts, &err) == 0) {
+	if (ctx.store && (ctx.nl = nlsock_open(&err)) && cli_sources(c, &stored, &sources, &err) == 0 && stored_create(&stored, c->conf, &err) == 0 && cli_facts(c, &facts, &err) == 0) {
 		ctx.found = facts;
 		rc = apply(c, &ctx, &err);
 	}
 	if (rc < 0)
 		rc = cli_fail(&err);
+	sources_free(&sources);
+	stored_free(&stored);
 	facts_free(facts);
 	nlsock_close(ctx.nl);
 	store_close(ctx.store);

@@ -6,6 +6,7 @@
 
 #include "agent/conf.h"
 #include "agent/refresh.h"
+#include "agent/sources.h"
 #include "gpo/rsop.h"
 #include "nft/ruleset.h"
 #include "schema/arena.h"
@@ -71,13 +72,18 @@ static json_t *snapshot_json(const struct dir_snapshot *s, struct arena *a, stru
 static int print_ruleset(struct cli *c, const struct collected *col, const struct host_facts *facts)
 {
 	struct gen_part *parts = NULL;
+	struct stored stored = { 0 };
+	struct sources sources = SOURCES_NONE;
 	struct ruleset *r = NULL;
 	struct err err = { 0 };
 	size_t n = 0;
-	int rc;
+	int rc = -1;
 
-	if (collected_parts(&parts, &n, col, c->arena, &err) < 0 ||
-	    refresh_render(&r, c->conf, facts, parts, n, &err) < 0)
+	if (collected_parts(&parts, &n, col, c->arena, &err) == 0 && cli_sources(c, &stored, &sources, &err) == 0)
+		rc = refresh_render(&r, c->conf, &sources, facts, parts, n, &err);
+	sources_free(&sources);
+	stored_free(&stored);
+	if (rc < 0)
 		return cli_fail(&err);
 	rc = c->json ? cli_print_json(ruleset_json(r)) : wrote(ruleset_write(r, stdout));
 	ruleset_free(r);

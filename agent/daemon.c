@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include "agent/conf.h"
+#include "agent/diag.h"
+#include "agent/dynamic.h"
 #include "agent/hostfacts.h"
 #include "agent/log.h"
 #include "agent/worker.h"
@@ -30,10 +32,11 @@
 #define RESTORE_WINDOW	10
 
 static const char usage[] =
-    "Usage: ipsecpold [--config FILE]\n"
+    "Usage: ipsecpold [--config FILE] [--boot]\n"
     "Finds the IPsec policy that Group Policy assigns to this computer and enforces it.\n"
     "Runs in the foreground; systemd (Type=notify) or a supervisor starts it.\n\n"
     "  --config FILE   instead of " SYSCONFDIR "/ipsecpol/ipsecpol.conf\n"
+    "  --boot          only put the startup mode (dynamic set config bootmode) into the kernel\n"
     "  --help, --version\n\n"
     "SIGHUP reads the configuration again and refreshes.  SIGTERM ends the daemon and\n"
     "leaves the rules in place; `ipsecpol stop` ends it in permit mode, without rules.\n";
@@ -48,23 +51,27 @@ int64_t boottime_now(void)
 
 const char *daemon_mode_name(enum daemon_mode m)
 {
-	static const char *const names[] = { "permit", "secure", "block" };
+	static const char *const names[] = { "permit", "startup", "secure", "block" };
 
 	return names[m];
 }
 
 const char *daemon_source_name(enum daemon_source s)
 {
-	static const char *const names[] = { "none", "domain", "cache" };
+	static const char *const names[] = { "none", "domain", "cache", "local" };
 
 	return names[s];
 }
 
 static void tell_status(const struct daemon *d)
 {
-	if (d->mode == MODE_SECURE)
+	if (d->mode == MODE_SECURE && d->current.in_force == FORCE_DOMAIN)
 		sd_notifyf(0, "STATUS=secure: policy %s by GPO %s (%s)", d->current.policy, d->current.gpo,
 		    daemon_source_name(d->source));
+	else if (d->mode == MODE_SECURE)
+		sd_notifyf(0, "STATUS=secure: policy %s (%s)", d->current.policy, d->source == SOURCE_LOCAL ? "local" : "persistent, dynamic");
+	else if (d->mode == MODE_STARTUP)
+		sd_notify(0, "STATUS=startup: until the directory answers");
 	else if (d->mode == MODE_BLOCK)
 		sd_notifyf(0, "STATUS=block: %s", d->block_why);
 	else
@@ -113,6 +120,17 @@ void daemon_ask_refresh(struct daemon *d)
 
 /* ---- refresh ---- */
 
+static const char *what_stays(const struct daemon *d, const char *policy)
+{
+	switch (d->mode) {
+	case MODE_SECURE:	return policy;
+	case MODE_BLOCK:	return "everything stays blocked";
+	case MODE_STARTUP:	return "the startup mode stays";
+	case MODE_PERMIT:	break;
+	}
+	return "nothing is filtered";
+}
+
 static void set_condition(struct daemon *d, enum daemon_condition cond, const struct err *err)
 {
 	bool same = d->condition == cond && (cond == COND_OFFLINE || !strcmp(d->trouble.msg, err ? err->msg : ""));
@@ -125,12 +143,10 @@ static void set_condition(struct daemon *d, enum daemon_condition cond, const st
 		log_event(LOG_ERR, "cache-failed", NULL, "the policy is enforced but could not be cached: %s", err->msg);
 	else if (cond == COND_OFFLINE)
 		log_event(LOG_WARNING, "directory-lost", NULL, "the directory cannot be asked, %s: %s",
-		    d->mode == MODE_SECURE ? "the policy stays enforced" :
-		    d->mode == MODE_BLOCK ? "everything stays blocked" : "nothing is filtered", err->msg);
+		    what_stays(d, "the policy stays enforced"), err->msg);
 	else if (cond == COND_REFUSED)
 		log_event(LOG_ERR, "policy-refused", NULL, "the assigned policy cannot be used, %s: %s",
-		    d->mode == MODE_SECURE ? "the one before stays enforced" :
-		    d->mode == MODE_BLOCK ? "everything is blocked" : "nothing is filtered", err->msg);
+		    what_stays(d, "what was before stays enforced"), err->msg);
 	else
 		log_event(LOG_CRIT, "kernel-refused", NULL, "the policy could not be enforced: %s", err->msg);
 }
@@ -157,8 +173,10 @@ static void finish(struct daemon *d, const struct refresh_report *r)
 		keep(d, r);
 		return;
 	}
-	if (r->outcome == REFRESH_NONE && d->mode != MODE_PERMIT)
-		log_event(LOG_NOTICE, "policy-none", NULL, "no policy is assigned any more: nothing is filtered");
+	if (r->outcome == REFRESH_NONE && r->in_force == FORCE_NOTHING && d->mode != MODE_PERMIT)
+		log_event(LOG_NOTICE, "policy-none", NULL, "no policy is assigned%s: nothing is filtered", d->mode == MODE_STARTUP ? "" : " any more");
+	else if (r->outcome == REFRESH_NONE && r->kernel.n_changes)
+		daemon_log_policy(LOG_NOTICE, "policy-none", r, "the domain assigns no policy");
 	if (r->outcome == REFRESH_APPLIED)
 		daemon_log_policy(LOG_NOTICE, "policy-applied", r, "policy applied");
 	if (was_lost)
@@ -179,7 +197,7 @@ static void on_worker_done(struct worker_result *result, const struct err *why, 
 	d->worker = NULL;
 	d->last_try = time(NULL);
 	if (!result) {
-		if (d->mode == MODE_SECURE)
+		if (d->mode == MODE_SECURE && d->source == SOURCE_DOMAIN)
 			d->source = SOURCE_CACHE;
 		set_condition(d, COND_OFFLINE, why);
 	} else {
@@ -230,6 +248,14 @@ static void start_refresh(struct daemon *d)
 	size_t n_damaged;
 
 	update_facts(d);
+	/* Nobody could be reached, and no answer would change what is in force. */
+	if (d->persistent_failed) {
+		arena_free(a);
+		set_condition(d, COND_KERNEL, &d->trouble);
+		step(d, EV_FAILED);
+		daemon_answer_waiting(d);
+		return;
+	}
 	if (a && generation_load(d->store, &g, &n_damaged, a, &err) == 1) {
 		hints = generation_part(&g, "hints");
 		site = generation_part(&g, "site");
@@ -428,6 +454,10 @@ static int daemon_start(struct daemon *d, struct err *err)
 		return err_set(err, ERR_SYSTEM, "event loop: cannot be made");
 	if (add_sources(d, err) < 0)
 		return -1;
+	d->diag = diag_open(d, err);
+	if (!d->diag)
+		return -1;
+	diag_update(d);
 	d->ctl = ctl_listen(d->ev, d->conf->socket, daemon_answer, d, err);
 	return d->ctl ? 0 : -1;
 }
@@ -435,11 +465,17 @@ static int daemon_start(struct daemon *d, struct err *err)
 static void daemon_end(struct daemon *d)
 {
 	worker_kill(d->worker);
+	daemon_view_forget(d);
+	diag_close(d->diag);
+	d->diag = NULL;
 	ctl_close(d->ctl);
 	sd_event_unref(d->ev);
 	nlsock_close(d->nl);
 	store_close(d->store);
 	refresh_forget(&d->held);
+	sources_free(&d->sources);
+	stored_free(&d->stored);
+	dynamic_free(d->dynamic);
 	facts_free(d->found);
 	conf_free(d->conf);
 }
@@ -448,17 +484,21 @@ int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "boot", no_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
-	struct daemon d = { 0 };
+	struct daemon d = { .sources = SOURCES_NONE };
 	struct err err = { 0 };
+	bool boot = false;
 	int opt, rc = 1;
 
 	while ((opt = getopt_long(argc, argv, "", opts, NULL)) != -1) {
 		if (opt == 'c') {
 			d.conf_file = optarg;
+		} else if (opt == 'b') {
+			boot = true;
 		} else if (opt == 'h') {
 			fputs(usage, stdout);
 			return 0;
@@ -476,6 +516,8 @@ int main(int argc, char **argv)
 	}
 	log_open("ipsecpold");
 	umask(077);
+	if (boot)
+		return boot_main(d.conf_file);
 	if (daemon_start(&d, &err) < 0) {
 		log_event(LOG_ERR, "start-failed", NULL, "%s", err.msg);
 	} else {

@@ -19,17 +19,26 @@
 struct conf;
 struct host_facts;
 struct ruleset;
+struct sources;
+struct stored;
 
 enum refresh_outcome {
 	REFRESH_APPLIED,	/* a new policy, or a new rendering, is in the kernel */
 	REFRESH_UNCHANGED,
-	REFRESH_NONE,		/* nothing is assigned: no table, no cache */
+	REFRESH_NONE,		/* the domain assigns nothing: no cache, and no table unless this host has stored policies */
 	REFRESH_KEPT,		/* assigned, but not usable: what was enforced stays, or, with
 				 * conf->block_on_unreadable, everything is blocked */
 };
 
+enum in_force {		/* beside which there may be persistent and dynamic filters */
+	FORCE_NOTHING, FORCE_DOMAIN, FORCE_LOCAL,
+	FORCE_OTHER,		/* these alone */
+};
+
 struct refresh_report {
 	enum refresh_outcome	 outcome;
+	enum in_force		 in_force;
+	bool			 known;			/* of a restored NONE: the directory has said so */
 	struct apply_report	 kernel;
 	uint64_t		 generation;		/* the current one; 0: none */
 	int64_t			 taken;			/* of it, CLOCK_REALTIME seconds */
@@ -47,10 +56,13 @@ struct refresh_held {
 	struct arena	*arena;		/* NULL: nothing */
 	struct gen_part	 parts[4];	/* policy, gpo, gpo-name, facts */
 	size_t		 n_parts;
+	struct ruleset	*ruleset;	/* in force; only while diagnostics are on */
 };
 
 struct refresh_context {
 	const struct conf	*conf;
+	const struct sources	*sources;	/* in force beside the domain's policy */
+	const struct stored	*stored;	/* for the boot image */
 	struct store		*store;
 	struct nlsock		*nl;
 	const struct host_facts	*found;		/* of this host, without the DCs */
@@ -63,12 +75,13 @@ struct refresh_context {
  * then only the cache is. */
 int refresh_apply(struct refresh_report *ret, const struct refresh_context *c, const struct gen_part *parts, size_t n_parts, struct err *err);
 
-/* The cached generation into the kernel (start, changed facts, table lost).  Without
- * one the outcome is NONE and the kernel is left alone. */
+/* The cached generation into the kernel, at start.  Without one the outcome is NONE: what
+ * this host has stored is enforced, and when nothing is, no table; but that is left alone when the
+ * directory has never been asked (known is false). */
 int refresh_restore(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
 
-/* What is held once more; *ret is that of its refresh, and is brought up to date.
- * ERR_ABSENT: nothing is held. */
+/* What is held once more, with the sources as they are now; *ret is that of its refresh, and
+ * is brought up to date. */
 int refresh_again(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
 void refresh_forget(struct refresh_held *h);
 
@@ -77,7 +90,7 @@ void refresh_forget(struct refresh_held *h);
 int refresh_restore_image(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
 
 /* What refresh_apply would make the kernel hold; *ret NULL: no table. */
-int refresh_render(struct ruleset **ret, const struct conf *conf, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);
+int refresh_render(struct ruleset **ret, const struct conf *conf, const struct sources *sources, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);
 
 /* found and the "facts" (DCs) of the parts together. */
 int refresh_facts(struct host_facts **ret, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);

@@ -42,6 +42,13 @@ ok "and the service comes back" "sleep 3; until_secure"
 ok "reload" "systemctl reload ipsecpold && until_secure"
 ok "stop by hand: permit mode" "systemctl stop ipsecpold; ! $table"
 ok "and start" "systemctl start ipsecpold && until_secure && $table"
+ok "the startup mode unit ran before it" "systemctl is-active ipsecpold-boot && systemctl show -p Before ipsecpold-boot | grep -w ipsecpold.service | grep -w network-pre.target"
+ok "startup type automatic" "ipsecpol status | grep 'service automatic'"
+ok "stateful at the next boot, since a policy is assigned" "ipsecpol status | grep 'Startup: *stateful'"
+ok "startup mode block, in the hardened unit" "ipsecpol dynamic set config property=bootmode value=block && systemctl stop ipsecpold && systemctl restart ipsecpold-boot && $table | grep 'boot mode: block'"
+ok "the service replaces it by the policy" "systemctl start ipsecpold && until_secure && ! $table | grep 'boot mode'"
+ok "startup type manual" "systemctl disable ipsecpold && ipsecpol status | grep 'service manual' && ! systemctl is-enabled ipsecpold-boot"
+ok "and automatic again, with its startup mode" "systemctl enable ipsecpold && systemctl is-enabled ipsecpold-boot"
 ok "exposure is low" "systemd-analyze security --no-pager ipsecpold | tail -1 | grep -E 'OK|MEDIUM'"
 echo "journal:"; journalctl -b -u ipsecpold -o cat --no-pager | tail -20 | sed 's/^/     | /'
 ok "events have fields" "journalctl -b IPSECPOL_EVENT=policy-applied -o json --no-pager | grep -q IPSECPOL_GPO"
@@ -61,7 +68,7 @@ EOF
 ln -sf /dev/null "$r/etc/systemd/system/slapd.service"
 mkdir -p "$r/etc/systemd/system/basic.target.wants" "$r/etc/systemd/system/sysinit.target.wants"
 ln -sf ../ipsecpol-checks.service "$r/etc/systemd/system/basic.target.wants/"
-ln -sf /usr/lib/systemd/system/ipsecpold.service "$r/etc/systemd/system/sysinit.target.wants/"
+systemctl --root="$r" -q enable ipsecpold
 timeout -k 5 120 systemd-nspawn -q -D "$r" -b --private-network --register=no --keep-unit -M ipsecpol-$$ systemd.unit=basic.target \
 	</dev/null >"$t/console" 2>&1 &
 nspawn=$!

@@ -1,0 +1,197 @@
+/* `ipsecpol status`, `refresh` and `stop`: what the service says of itself. */
+#include "agent/cli.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "agent/conf.h"
+#include "agent/ctl.h"
+
+/* "automatic", "manual" or "disabled", as systemd starts our unit; false: it cannot be told. */
+static bool startup_type(char *out, size_t size)
+{
+	sd_bus_message *reply = NULL;
+	sd_bus *bus = NULL;
+	const char *state = NULL, *word;
+	bool ok = false;
+
+	if (sd_bus_open_system(&bus) >= 0 &&
+	    sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+	    "GetUnitFileState", NULL, &reply, "s", "ipsecpold.service") >= 0 && sd_bus_message_read(reply, "s", &state) >= 0) {
+		word = !strncmp(state, "enabled", 7) ? "automatic" : !strncmp(state, "masked", 6) ? "disabled" : "manual";
+		ok = snprintf(out, size, "%s", word) < (int)size;
+	}
+	sd_bus_message_unref(reply);
+	sd_bus_unref(bus);
+	return ok;
+}
+
+static const char *member(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s ? s : "";
+}
+
+static void print_span(const char *label, const json_t *seconds, const char *suffix)
+{
+	json_int_t s = json_integer_value(seconds);
+
+	if (!json_is_integer(seconds))
+		return;
+	if (s < 120)
+		printf("%s%lld s%s", label, (long long)s, suffix);
+	else if (s < 7200)
+		printf("%s%lld min%s", label, (long long)(s + 30) / 60, suffix);
+	else
+		printf("%s%lld h%s", label, (long long)(s + 1800) / 3600, suffix);
+}
+
+static void print_mode(const json_t *s)
+{
+	static const struct { const char *mode, *text; } modes[] = {
+		{ "secure", "secure: policy is enforced" }, { "block", "block: EVERYTHING is dropped" },
+		{ "startup", "startup: the startup mode is still in force" }, { "permit", "permit: nothing is filtered" },
+	};
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!strcmp(modes[i].mode, member(s, "mode")))
+			printf("Mode:       %s\n", modes[i].text);
+	printf("Because:    %s\n", member(s, "reason"));
+}
+
+static void print_enforced(const json_t *s)
+{
+	const json_t *e = json_object_get(s, "enforced"), *stores = json_object_get(e, "stores");
+
+	print_mode(s);
+	for (size_t i = 0; i < json_array_size(stores); i++) {
+		const json_t *p = json_array_get(stores, i);
+
+		printf("%s%s policy '%s' %s: %lld rules, %lld filters\n", i ? "            " : "In force:   ", member(p, "store"), member(p, "policy"),
+		    member(p, "id"), (long long)json_integer_value(json_object_get(p, "rules")), (long long)json_integer_value(json_object_get(p, "filters")));
+	}
+	if (*member(e, "gpo")) {
+		printf("GPO:        %s\n", member(e, "gpo"));
+		printf("Generation: %lld, of %s", (long long)json_integer_value(json_object_get(e, "generation")), member(e, "taken"));
+		print_span(", ", json_object_get(e, "age_seconds"), " ago");
+		putchar('\n');
+	}
+	if (*member(s, "registry_problem"))
+		printf("Stored:     PROBLEM: %s\n", member(s, "registry_problem"));
+}
+
+static void print_startup(const json_t *s)
+{
+	const json_t *m = json_object_get(s, "startup_mode");
+	char type[32];
+
+	printf("Startup:    %s at the next boot (bootmode %s; exempt: DHCP", member(m, "next"), member(m, "configured"));
+	printf("%s%s)", strcmp(member(m, "exemptions"), "none") ? ", " : "", strcmp(member(m, "exemptions"), "none") ? member(m, "exemptions") : "");
+	if (startup_type(type, sizeof(type)))
+		printf("; service %s", type);
+	putchar('\n');
+}
+
+static void print_addresses(const json_t *facts, const char *key)
+{
+	const json_t *list = json_object_get(facts, key);
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		printf(" %s", json_string_value(json_array_get(list, i)));
+}
+
+static void print_status(const json_t *s)
+{
+	const json_t *r = json_object_get(s, "refresh"), *x = json_object_get(s, "exemptions");
+	const json_t *facts = json_object_get(s, "facts");
+	bool lifeline = json_is_true(json_object_get(x, "lifeline"));
+
+	print_enforced(s);
+	printf("Computer:   %s\nDirectory:  %s", member(s, "computer"), member(s, "directory"));
+	if (*member(r, "server") && strcmp(member(r, "server"), member(s, "directory")))
+		printf(" (%s answered last)", member(r, "server"));
+	printf("\nRefresh:    %s", member(r, "result"));
+	if (*member(r, "tried"))
+		printf(", tried %s", member(r, "tried"));
+	if (*member(r, "succeeded"))
+		printf(", succeeded %s", member(r, "succeeded"));
+	print_span(", next in ", json_object_get(s, "next_refresh_seconds"), "");
+	if (*member(r, "error"))
+		printf("\nProblem:    %s", member(r, "error"));
+	putchar('\n');
+	print_startup(s);
+	printf("Exempt:     %s%s", member(x, "exempt"),
+	    lifeline ? "; lifeline: DHCP, DNS, and Kerberos and LDAP to the domain controllers in use" : "; no lifeline");
+	if (lifeline) {
+		print_addresses(facts, "dns");
+		print_addresses(facts, "dc");
+	}
+	putchar('\n');
+	if (json_integer_value(json_object_get(s, "table_restored")) > 0)
+		printf("Note:       table inet ipsecpol was changed by somebody else and put back %lld time(s)\n",
+		    (long long)json_integer_value(json_object_get(s, "table_restored")));
+}
+
+int cli_ask(struct cli *c, json_t **ret, const char *method, json_t *parameters, unsigned timeout, struct err *err)
+{
+	if (ctl_ask(ret, c->conf->socket, method, parameters, timeout, err) == 0)
+		return 0;
+	if (err->code == ERR_OFFLINE)
+		strncat(err->msg, " ('show', 'plan' and 'apply' with --directory work without it)",
+		    sizeof(err->msg) - strlen(err->msg) - 1);
+	return -1;
+}
+
+static int no_more_arguments(const struct cli *c)
+{
+	return c->argc ? cli_usage("unexpected argument '%s'", c->argv[0]) : 0;
+}
+
+static int ask_status(struct cli *c, const char *method)
+{
+	struct err err = { 0 };
+	json_t *s = NULL;
+	int rc = no_more_arguments(c);
+
+	if (rc)
+		return rc;
+	if (cli_ask(c, &s, method, NULL, 0, &err) < 0)
+		return cli_fail(&err);
+	/* A refresh that could not be done is a failure, whatever stays enforced. */
+	if (!strcmp(method, "org.ipsecpol.Refresh") &&
+	    strcmp(member(json_object_get(s, "refresh"), "result"), "ok"))
+		rc = EXIT_FAILED;
+	if (c->json)
+		return cli_print_json(s) == EXIT_DONE ? rc : EXIT_FAILED;
+	print_status(s);
+	json_decref(s);
+	return rc;
+}
+
+int cli_status(struct cli *c)
+{
+	return ask_status(c, "org.ipsecpol.Status");
+}
+
+int cli_refresh(struct cli *c)
+{
+	return ask_status(c, "org.ipsecpol.Refresh");
+}
+
+int cli_stop(struct cli *c)
+{
+	struct err err = { 0 };
+	json_t *s = NULL;
+	int rc = no_more_arguments(c);
+
+	if (rc)
+		return rc;
+	if (cli_ask(c, &s, "org.ipsecpol.Stop", NULL, 30, &err) < 0)
+		return cli_fail(&err);
+	json_decref(s);
+	puts("permit mode: nothing is filtered, the daemon has ended");
+	return EXIT_DONE;
+}
