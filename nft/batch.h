@@ -16,28 +16,26 @@
 
 struct err;
 struct rs_chain;
-struct rs_element;
+struct rs_changes;
 struct rs_rule;
 struct rs_set;
 struct ruleset;
 
-/* What a message, or one element of it, is about; points into the rulesets the batch
- * was built from. */
+/* What a message is about; points into the rulesets the batch was built from. */
 struct batch_object {
 	const char			*verb;		/* "add", "delete", "empty" */
 	const struct rs_set		*set;
-	const struct rs_element		*element;
 	const struct rs_chain		*chain;
 	const struct rs_rule		*rule;
-	unsigned			 n_group;	/* of the first element of a message: how many it holds */
+	unsigned			 n_group;	/* elements of the set; 0: not about elements */
+	uint32_t			 seq;		/* of the message; one of n elements takes n numbers */
 };
 
 struct nlbatch {
 	uint8_t			*bytes;
 	size_t			 len, size;
-	uint32_t		 first_seq;	/* of objects[0]; BEGIN has the number before; messages of n elements
-					 * have the number of the first and take n */
-	struct batch_object	*objects;
+	uint32_t		 first_seq, next_seq;	/* of the objects, and of the end; BEGIN has the number before */
+	struct batch_object	*objects;	/* by seq */
 	size_t			 n_objects, size_objects;
 };
 
@@ -46,12 +44,15 @@ struct nlbatch {
  * changed anything since generation genid.  No difference: n_objects is 0. */
 int batch_build(struct nlbatch **ret, const struct ruleset *want, const struct ruleset *have, uint32_t genid,
     struct err *err);
+int batch_changes(struct nlbatch **ret, const struct rs_changes *c, uint32_t genid, struct err *err);
+bool batch_replaces(const struct rs_changes *c);	/* the whole table, or removes it */
 /* The guard with the rules of want, in place of the one that may be there; NULL: none. */
 int batch_guard(struct nlbatch **ret, const struct ruleset *want, struct err *err);
 void batch_free(struct nlbatch *b);
 /* The element at a byte of the message *seq, as the kernel's error tells it; false:
  * none there. */
 bool batch_locate(const struct nlbatch *b, uint32_t *seq, size_t offset);
+unsigned batch_after(const struct nlbatch *b, uint32_t seq);	/* elements in its message after this one */
 /* "add element 10.0.0.1 . tcp of map in4_s32_p (filter {...} of rule {...})" */
 void batch_object_write(const struct nlbatch *b, uint32_t seq, FILE *out);
 

@@ -40,7 +40,7 @@ static bool line_fill(struct filter_line *l, struct arena *a, const struct speci
 		.src = side_text(a, &f->src, f->family), .dst = side_text(a, &f->dst, f->family),
 		.src_port = f->src.port, .dst_port = f->dst.port,
 		.conntype = f->conntype, .tunnel = tunnel_text(a, w->rule), .kind = f->kind,
-		.store = f->store, .origin = w->origin, .weight = f->rank,
+		.store = f->store, .origin = written_origin(w), .weight = f->rank,
 		.rule_name = w->rule->name, .list_name = w->rule->filter_list->name,
 		.action_name = w->rule->negpol->name, .policy_name = w->from->policy->name,
 		.gpo_name = w->from->gpo_name ? w->from->gpo_name : "",

@@ -303,26 +303,31 @@ static int message_parse(struct readback *x, const struct nlmsghdr *nlh, struct 
 	return 0;
 }
 
+static int messages_parse(struct readback *x, const uint8_t *msgs, size_t len, struct err *err)
+{
+	for (size_t at = 0; at < len;) {
+		const struct nlmsghdr *nlh = (const void *)(msgs + at);
+
+		/* mnl_nlmsg_ok would take a length above 2 GB for a negative one. */
+		if (len - at < sizeof(*nlh) || nlh->nlmsg_len < sizeof(*nlh) || nlh->nlmsg_len > len - at)
+			return err_set(err, ERR_FORMAT, "byte %zu of the kernel's answer starts no message", at);
+		if (message_parse(x, nlh, err) < 0)
+			return -1;
+		at += MNL_ALIGN(nlh->nlmsg_len);
+	}
+	return 0;
+}
+
 int readback_parse(struct ruleset **ret, const uint8_t *msgs, size_t len, struct err *err)
 {
 	struct readback x = { .r = ruleset_new() };
-	size_t at = 0, known;
+	size_t known;
 	int rc = -1;
 
 	if (!x.r)
 		return err_nomem(err);
-	while (at < len) {
-		const struct nlmsghdr *nlh = (const void *)(msgs + at);
-
-		/* mnl_nlmsg_ok would take a length above 2 GB for a negative one. */
-		if (len - at < sizeof(*nlh) || nlh->nlmsg_len < sizeof(*nlh) || nlh->nlmsg_len > len - at) {
-			err_set(err, ERR_FORMAT, "byte %zu of the kernel's answer starts no message", at);
-			goto out;
-		}
-		if (message_parse(&x, nlh, err) < 0)
-			goto out;
-		at += MNL_ALIGN(nlh->nlmsg_len);
-	}
+	if (messages_parse(&x, msgs, len, err) < 0)
+		goto out;
 	known = x.r->n_chains + x.r->n_sets + x.n_anonymous;
 	if (x.counted && x.use != known)
 		x.r->n_foreign = x.use > known ? x.use - known : 1;
@@ -336,6 +341,31 @@ int readback_parse(struct ruleset **ret, const uint8_t *msgs, size_t len, struct
 	if (x.found)
 		x.r = NULL;
 out:
+	ruleset_free(x.r);
+	return rc;
+}
+
+/* ---- a few elements alone ---- */
+
+int readback_elements(struct ruleset **ret, const struct rs_set *like, const uint8_t *msgs, size_t len, struct err *err)
+{
+	struct readback x = { .r = ruleset_new() };
+	const struct rs_lookup l = { .set = like->name };
+	int rc = -1;
+
+	x.set = x.r ? rs_set_add(x.r, &l, like->map, "") : NULL;
+	if (!x.set) {
+		err_nomem(err);
+	} else {
+		x.set->key_len = like->key_len;
+		rc = messages_parse(&x, msgs, len, err);
+	}
+	if (rc == 0 && x.r->failed)
+		rc = err_nomem(err);
+	if (rc == 0) {
+		*ret = x.r;
+		x.r = NULL;
+	}
 	ruleset_free(x.r);
 	return rc;
 }

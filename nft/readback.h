@@ -18,6 +18,10 @@ struct nlattr;
  * that are no netlink messages at all are an error. */
 int readback_parse(struct ruleset **ret, const uint8_t *msgs, size_t len, struct err *err);
 
+/* Answers to GETSETELEM that asked for keys: a ruleset, not sealed, of one set with the definition of `like` and the elements in
+ * the order of the answers. */
+int readback_elements(struct ruleset **ret, const struct rs_set *like, const uint8_t *msgs, size_t len, struct err *err);
+
 /* ---- parts, for readback_rule.c and nlsock.c too ---- */
 
 /* Attributes of a nest by type; types above max are left out. */

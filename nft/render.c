@@ -98,25 +98,38 @@ static void element_add(struct ruleset *r, struct rs_set *s, const struct specif
 	e->origin = f->written->kept;
 }
 
-/* The filters all[0..n) of one hook and family, in order. */
-static void filters_render(struct ruleset *r, struct rs_chain *c, const struct specific *all, size_t n,
-    unsigned diagnostics)
+/* How many from the i-th on go into one map. */
+static size_t map_count(const struct unfold *x, size_t i, size_t end)
 {
+	size_t n = 1;
+
+	while (n < MAP_MAX && i + n < end && specific_same_shape(unfold_at(x, i), unfold_at(x, i + n)))
+		n++;
+	return n;
+}
+
+/* The filters from i to end, of one hook and family, in order. */
+static void filters_render(const struct unfold *x, struct rs_chain *c, size_t i, size_t end)
+{
+	const struct specific *last = NULL;
 	struct rs_set *map = NULL;
 	unsigned part = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct specific *f = &all[i];
+	while (i < end) {
+		const struct specific *f = unfold_at(x, i);
+		const size_t next = f->range || !f->n_keys ? i + 1 : i + map_count(x, i, end);
 
 		if (f->range || !f->n_keys) {
-			plain_rule(r, c, f, diagnostics);
-			continue;
+			plain_rule(x->r, c, f, x->o->diagnostics);
+		} else {
+			part = last && specific_same_shape(last, f) ? part + 1 : 1;
+			map = map_begin(x->r, c, f, part);
+			rs_elements_reserve(x->r, map, next - i);
+			for (size_t k = i; k < next; k++)
+				element_add(x->r, map, unfold_at(x, k), x->o->diagnostics);
 		}
-		if (!i || !specific_same_shape(f - 1, f))
-			map = map_begin(r, c, f, part = 1);
-		else if (map && map->n_elements == MAP_MAX)
-			map = map_begin(r, c, f, ++part);
-		element_add(r, map, f, diagnostics);
+		last = f;
+		i = next;
 	}
 }
 
@@ -130,24 +143,24 @@ static void goto_family(struct ruleset *r, struct rs_chain *base, uint8_t family
 	rs_rule_end(r, rule, RS_GOTO, chain, "");
 }
 
-static void all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS])
+static int all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS], struct err *err)
 {
 	bool used[ACT_N_KINDS][ACT_N_HOOKS] = { 0 }, conntype = false;
 	char name[16];
 	size_t end;
 
-	unfold_sort(x);
-	for (size_t i = 0; i < x->n; i = end) {
-		const struct specific *f = &x->all[i];
+	if (unfold_sort(x, err) < 0)
+		return -1;
+	for (size_t i = 0; i < x->n_order; i = end) {
+		const struct specific *f = unfold_at(x, i), *g;
 
-		for (end = i; end < x->n && x->all[end].hook == f->hook && x->all[end].family == f->family; end++) {
-			used[x->all[end].kind][f->hook] = true;
-			conntype |= x->all[end].conntype != IPSEC_CONN_ALL;
+		for (end = i; end < x->n_order && (g = unfold_at(x, end))->hook == f->hook && g->family == f->family; end++) {
+			used[g->kind][f->hook] = true;
+			conntype |= g->conntype != IPSEC_CONN_ALL;
 		}
 		snprintf(name, sizeof(name), "%s%c", act_hook_names[f->hook], f->family == AF_INET ? '4' : '6');
 		goto_family(x->r, base[f->hook], f->family, name);
-		filters_render(x->r, rs_chain_add(x->r, name, "filters, most specific first"), f, end - i,
-		    x->o->diagnostics);
+		filters_render(x, rs_chain_add(x->r, name, "filters, most specific first"), i, end);
 	}
 	for (int k = 0; k < ACT_N_KINDS; k++)
 		for (int h = 0; h < ACT_N_HOOKS; h++)
@@ -155,6 +168,7 @@ static void all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOO
 				action_render(x->r, (enum act_kind)k, (enum act_hook)h, x->o->diagnostics);
 	if (conntype)
 		dialup_render(x->r);
+	return 0;
 }
 
 /* ---- the table ---- */
@@ -229,8 +243,11 @@ int policy_render(struct ruleset **ret, const struct render_source *sources, siz
 	table_comment(x.r, sources, n_sources);
 	bases_render(x.r, base);
 	preamble_render(&x, base);
-	all_filters_render(&x, base);
-	rc = ruleset_seal(x.r, err);
+	rc = all_filters_render(&x, base, err);
+	/* As large as the ruleset itself. */
+	unfold_free(&x);
+	if (rc == 0)
+		rc = ruleset_seal(x.r, err);
 out:
 	unfold_free(&x);
 	if (rc == 0)

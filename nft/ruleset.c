@@ -1,5 +1,6 @@
 #include "nft/ruleset.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,19 +36,29 @@ struct ruleset *ruleset_new(void)
 	struct arena *a = arena_new(0);
 	struct ruleset *r = a ? arena_zalloc(a, 1, sizeof(*r)) : NULL;
 
-	if (!r) {
+	if (r)
+		r->n_holders = arena_zalloc(a, 1, sizeof(*r->n_holders));
+	if (!r || !r->n_holders) {
 		arena_free(a);
 		return NULL;
 	}
 	r->arena = a;
 	r->comment = "";
+	*r->n_holders = 1;
 	return r;
 }
 
 void ruleset_free(struct ruleset *r)
 {
-	if (r)
+	if (r && --*r->n_holders == 0)
 		arena_free(r->arena);
+}
+
+struct ruleset *ruleset_share(const struct ruleset *r)
+{
+	assert(r->sealed);
+	++*r->n_holders;
+	return (struct ruleset *)r;
 }
 
 const char *rs_strdup(struct ruleset *r, const char *s)
@@ -264,9 +275,30 @@ struct rs_set *rs_set_add(struct ruleset *r, const struct rs_lookup *l, bool map
 	return s;
 }
 
+void rs_elements_reserve(struct ruleset *r, struct rs_set *s, size_t n)
+{
+	struct rs_element *all = s ? arena_zalloc(r->arena, n, sizeof(*all)) : NULL;
+
+	if (!all) {
+		r->failed = true;
+		return;
+	}
+	s->elements = all;
+	s->n_reserved = n;
+}
+
+static struct rs_element *elements_grow(struct ruleset *r, struct rs_set *s)
+{
+	if (s->n_elements < s->n_reserved)
+		return s->elements;
+	/* An array that was reserved is full at another number than one that grew. */
+	assert(!s->n_reserved);
+	return arena_grow(r->arena, s->elements, s->n_elements, sizeof(*s->elements));
+}
+
 struct rs_element *rs_element_add(struct ruleset *r, struct rs_set *s, const uint8_t *key)
 {
-	struct rs_element *all = s ? arena_grow(r->arena, s->elements, s->n_elements, sizeof(*all)) : NULL;
+	struct rs_element *all = s ? elements_grow(r, s) : NULL;
 	struct rs_element *e;
 
 	if (!all) {
@@ -317,11 +349,20 @@ static int element_by_key(const void *a, const void *b, void *len)
 	return memcmp(((const struct rs_element *)a)->key, ((const struct rs_element *)b)->key, *(size_t *)len);
 }
 
+static bool set_sorted(const struct rs_set *s)
+{
+	for (size_t i = 1; i < s->n_elements; i++)
+		if (memcmp(s->elements[i - 1].key, s->elements[i].key, s->key_len) > 0)
+			return false;
+	return true;
+}
+
+/* What was rendered is in order mostly. */
 static void set_sort(struct rs_set *s)
 {
 	size_t len = s->key_len;
 
-	if (s->n_elements)
+	if (!set_sorted(s))
 		qsort_r(s->elements, s->n_elements, sizeof(*s->elements), element_by_key, &len);
 }
 
@@ -391,4 +432,23 @@ const struct rs_set *ruleset_set(const struct ruleset *r, const char *name)
 	if (r && r->n_sets)
 		found = bsearch(&p, r->sets_by_name, r->n_sets, sizeof(p), set_by_name);
 	return found ? *found : NULL;
+}
+
+struct wanted_key {
+	const uint8_t	*key;
+	size_t		 len;
+};
+
+static int wanted_cmp(const void *wanted, const void *element)
+{
+	const struct wanted_key *k = wanted;
+
+	return memcmp(k->key, ((const struct rs_element *)element)->key, k->len);
+}
+
+const struct rs_element *set_element(const struct rs_set *s, const uint8_t *key)
+{
+	const struct wanted_key k = { key, s->key_len };
+
+	return s->n_elements ? bsearch(&k, s->elements, s->n_elements, sizeof(*s->elements), wanted_cmp) : NULL;
 }

@@ -130,6 +130,7 @@ struct rs_set {
 	const char		*foreign;
 	struct rs_element	*elements;	/* sorted by key when sealed */
 	size_t			 n_elements;
+	size_t			 n_reserved;	/* there is room for, if any was reserved */
 };
 
 struct ruleset {
@@ -146,9 +147,12 @@ struct ruleset {
 	bool			 failed, sealed;
 	struct rs_set		**sets_by_name;	/* made by ruleset_seal */
 	struct rs_chain		**chains_by_name;
+	unsigned		*n_holders;	/* see ruleset_share */
 };
 
-void ruleset_free(struct ruleset *r);
+void ruleset_free(struct ruleset *r);		/* once for ruleset_new and each ruleset_share; the last one frees */
+/* The same ruleset once more: sealed, and from now on nobody changes it. */
+struct ruleset *ruleset_share(const struct ruleset *r);
 int ruleset_write(const struct ruleset *r, FILE *out);		/* nft -f syntax */
 struct json_t *ruleset_json(const struct ruleset *r);		/* NULL: no memory */
 void ruleset_digest(const struct ruleset *r, uint8_t ret[static 32]);	/* SHA-256 of the text */
@@ -182,6 +186,8 @@ void rs_rule_end(struct ruleset *r, struct rs_rule *rule, enum rs_verdict v, con
 void rs_rule_log(struct ruleset *r, struct rs_rule *rule, const struct rs_log *log);
 /* Key type and length follow from the lookup that will use it. */
 struct rs_set *rs_set_add(struct ruleset *r, const struct rs_lookup *l, bool map, const char *comment);
+/* Room for exactly n, in an empty set. */
+void rs_elements_reserve(struct ruleset *r, struct rs_set *s, size_t n);
 struct rs_element *rs_element_add(struct ruleset *r, struct rs_set *s, const uint8_t *key);
 void rs_warn(struct ruleset *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* nft(8) prints and reads comments as they are: what it would trip over becomes '?'. */
@@ -211,9 +217,23 @@ struct rs_difference {
 };
 typedef int rs_see(const struct rs_difference *d, void *cookie);
 int ruleset_walk(const struct ruleset *want, const struct ruleset *have, rs_see *see, void *cookie);
+/* What a walk sees, found once to be seen again and again: comparing is what costs. */
+struct rs_changes {
+	const struct ruleset	*want, *have;	/* must stay */
+	struct rs_difference	*all;
+	size_t			 n, size;
+	bool			 listed;	/* else want or have is NULL, and a walk costs nothing */
+};
+int changes_find(struct rs_changes *ret, const struct ruleset *want, const struct ruleset *have, struct err *err);
+void changes_free(struct rs_changes *c);
+int changes_walk(const struct rs_changes *c, rs_see *see, void *cookie);
+size_t changes_write(const struct rs_changes *c, FILE *out);	/* as ruleset_diff */
+bool rs_element_equal(const struct rs_element *a, const struct rs_element *b);	/* but for the key */
 /* By name; r may be NULL. */
 const struct rs_chain *ruleset_chain(const struct ruleset *r, const char *name);
 const struct rs_set *ruleset_set(const struct ruleset *r, const char *name);
+/* By key, in a sealed ruleset. */
+const struct rs_element *set_element(const struct rs_set *s, const uint8_t *key);
 bool rs_rule_equal(const struct rs_rule *a, const struct rs_rule *b);
 
 /* ---- one thing as text, without a newline ---- */

@@ -3,7 +3,10 @@
 #include "nft/ruleset.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "schema/err.h"
 
 static bool str_equal(const char *a, const char *b)
 {
@@ -47,7 +50,7 @@ bool rs_rule_equal(const struct rs_rule *a, const struct rs_rule *b)
 	return true;
 }
 
-static bool element_equal(const struct rs_element *a, const struct rs_element *b)
+bool rs_element_equal(const struct rs_element *a, const struct rs_element *b)
 {
 	return a->verdict == b->verdict && str_equal(a->chain, b->chain) &&
 	    !strcmp(a->comment, b->comment) && str_equal(a->foreign, b->foreign);
@@ -91,6 +94,8 @@ static int walk_elements(const struct rs_set *want, const struct rs_set *have, r
 	size_t i = 0, j = 0, n = want ? want->n_elements : 0, m = have ? have->n_elements : 0;
 	int rc = 0;
 
+	if (want && have && want->elements == have->elements)
+		return 0;
 	while (!rc && (i < n || j < m)) {
 		const struct rs_element *a = i < n ? &want->elements[i] : NULL;
 		const struct rs_element *b = j < m ? &have->elements[j] : NULL;
@@ -100,7 +105,7 @@ static int walk_elements(const struct rs_set *want, const struct rs_set *have, r
 
 		i += cmp <= 0;
 		j += cmp >= 0;
-		if (cmp || !element_equal(a, b))
+		if (cmp || !rs_element_equal(a, b))
 			rc = see(&d, cookie);
 	}
 	return rc;
@@ -176,7 +181,7 @@ int ruleset_walk(const struct ruleset *want, const struct ruleset *have, rs_see 
 	int rc = 0;
 
 	assert((!want || want->sealed) && (!have || have->sealed));
-	if (!want && !have)
+	if (want == have)
 		return 0;
 	if (!want || !have || strcmp(want->comment, have->comment) || want->flags != have->flags ||
 	    want->n_foreign != have->n_foreign)
@@ -184,6 +189,55 @@ int ruleset_walk(const struct ruleset *want, const struct ruleset *have, rs_see 
 	if (!rc)
 		rc = walk_sets(want, have, see, cookie);
 	return rc ? rc : walk_chains(want, have, see, cookie);
+}
+
+/* ---- found once ---- */
+
+static int change_add(const struct rs_difference *d, void *cookie)
+{
+	struct rs_changes *c = cookie;
+	const size_t size = c->size ? 2 * c->size : 16;
+	struct rs_difference *all = c->all;
+
+	if (c->n == c->size) {
+		all = realloc(all, size * sizeof(*all));
+		if (!all)
+			return -1;
+		c->all = all;
+		c->size = size;
+	}
+	all[c->n++] = *d;
+	return 0;
+}
+
+int changes_find(struct rs_changes *ret, const struct ruleset *want, const struct ruleset *have, struct err *err)
+{
+	struct rs_changes c = { .want = want, .have = have, .listed = want && have };
+
+	if (c.listed && ruleset_walk(want, have, change_add, &c) < 0) {
+		changes_free(&c);
+		return err_nomem(err);
+	}
+	*ret = c;
+	return 0;
+}
+
+void changes_free(struct rs_changes *c)
+{
+	free(c->all);
+	c->all = NULL;
+	c->n = 0;
+}
+
+int changes_walk(const struct rs_changes *c, rs_see *see, void *cookie)
+{
+	int rc = 0;
+
+	if (!c->listed)
+		return ruleset_walk(c->want, c->have, see, cookie);
+	for (size_t i = 0; !rc && i < c->n; i++)
+		rc = see(&c->all[i], cookie);
+	return rc;
 }
 
 /* ---- differences as lines ---- */
@@ -318,6 +372,14 @@ static int diff_see(const struct rs_difference *d, void *cookie)
 		break;
 	}
 	return 0;
+}
+
+size_t changes_write(const struct rs_changes *c, FILE *out)
+{
+	struct diff x = { .l = { out, 0 }, .want = c->want, .have = c->have };
+
+	changes_walk(c, diff_see, &x);
+	return x.l.n;
 }
 
 size_t ruleset_diff(const struct ruleset *want, const struct ruleset *have, FILE *out)

@@ -182,9 +182,9 @@ static int tie_cmp(const struct specific *a, const struct specific *b)
 	int c;
 
 	if ((c = num_cmp(b->store, a->store)) || (c = severity(b->kind) - severity(a->kind)) ||
-	    (c = guid_cmp(&a->written->origin.filter, &b->written->origin.filter)) ||
-	    (c = guid_cmp(&a->written->origin.rule, &b->written->origin.rule)) ||
-	    (c = guid_cmp(&a->written->origin.gpo, &b->written->origin.gpo)))
+	    (c = guid_cmp(&a->written->filter->id, &b->written->filter->id)) ||
+	    (c = guid_cmp(&a->written->rule->id, &b->written->rule->id)) ||
+	    (c = guid_cmp(&a->written->from->gpo, &b->written->from->gpo)))
 		return c;
 	return num_cmp(a->kind, b->kind);
 }
@@ -198,6 +198,14 @@ static int shape_cmp(const struct specific *a, const struct specific *b)
 		return c;
 	/* Among ranges of one rank the tie rule comes first: they may overlap. */
 	return a->range ? 0 : num_cmp(a->conntype, b->conntype);
+}
+
+/* As shape_cmp: the rank has 35 bits. */
+uint64_t specific_order(const struct specific *f)
+{
+	const uint64_t place = (uint64_t)f->hook << 1 | (f->family != AF_INET);
+
+	return place << 40 | ((UINT64_C(1) << 36) - 1 - f->rank) << 2 | (f->range ? 0 : (uint64_t)f->conntype);
 }
 
 static int side_cmp(const struct side *a, const struct side *b)

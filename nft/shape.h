@@ -31,11 +31,11 @@
 
 /* A filter as it was written, shared by all that became of it. */
 struct written {
-	struct rs_origin	 origin;
-	const char		*name;		/* for its comment */
-	uint8_t			 hooks;		/* where it stands, a sum of 1 << enum act_hook */
+	const struct ipsec_filter	*filter;
 	const struct ipsec_rule		*rule;
 	const struct render_source	*from;
+	const char		*rule_comment;	/* what the comments of the rule's filters end in */
+	uint8_t			 hooks;		/* where it stands, a sum of 1 << enum act_hook */
 	/* In the ruleset, once something of the filter is there; see written_keep. */
 	const struct rs_origin	*kept;
 	const char		*comment;
@@ -77,6 +77,8 @@ void specific_rank(struct specific *f);
 
 /* Order of the chain: hook, family, rank, shape, key, tie. */
 int specific_cmp(const struct specific *a, const struct specific *b);
+/* Of two different numbers the smaller is of the one that comes first; then its key, likewise. */
+uint64_t specific_order(const struct specific *f);
 /* Both go into the same map (or are the same keyless rule). */
 bool specific_same_shape(const struct specific *a, const struct specific *b);
 /* They match the same packets in the same place: only the first in order counts. */

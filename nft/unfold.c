@@ -16,30 +16,118 @@
 #define MAX_SPECIFIC	640000
 /* The same before equal ones are dropped: many rules may share one long filter list. */
 #define MAX_SEEN	(4 * MAX_SPECIFIC)
+#define MIN_SHRINK	16384	/* fewer are not worth looking for equal ones */
+#define FILTER_WORD	10	/* "f:" and 8 digits, before what all filters of a rule have in their comments */
 
-static int cmp(const void *a, const void *b)
+/* What decides about most pairs, in little memory. */
+struct place {
+	uint64_t	shape, key;	/* as specific_cmp compares them */
+	uint32_t	i;		/* in the array */
+};
+
+static uint64_t key_head(const uint8_t *key)
 {
-	return specific_cmp(a, b);
+	uint64_t v = 0;
+
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | key[i];
+	return v;
 }
 
-void unfold_sort(struct unfold *x)
+static int place_cmp(const void *a, const void *b, void *all)
 {
+	const struct place *p = a, *q = b;
+	const struct specific *f = all;
+
+	if (p->shape != q->shape)
+		return p->shape < q->shape ? -1 : 1;
+	if (p->key != q->key)
+		return p->key < q->key ? -1 : 1;
+	return specific_cmp(&f[p->i], &f[q->i]);
+}
+
+/* all[i] becomes what all[places[i].i] was. */
+static void places_take(struct specific *all, struct place *places, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct specific first = all[i];
+		size_t at = i, from;
+
+		for (; (from = places[at].i) != i; at = from) {
+			all[at] = all[from];
+			places[at].i = (uint32_t)at;
+		}
+		all[at] = first;
+		places[at].i = (uint32_t)at;
+	}
+}
+
+static bool specifics_sorted(const struct specific *all, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (specific_cmp(&all[i - 1], &all[i]) > 0)
+			return false;
+	return true;
+}
+
+/* NULL: no memory. */
+static struct place *places_sorted(struct specific *all, size_t n)
+{
+	struct place *places = malloc(n * sizeof(*places));
+
+	for (size_t i = 0; places && i < n; i++)
+		places[i] = (struct place){ specific_order(&all[i]), key_head(all[i].key), (uint32_t)i };
+	if (places && !specifics_sorted(all, n))
+		qsort_r(places, n, sizeof(*places), place_cmp, all);
+	return places;
+}
+
+/* Equal ones go, so that there is room for more. */
+static int unfold_shrink(struct unfold *x, struct err *err)
+{
+	struct place *places;
 	size_t n = 0;
 
 	if (!x->n)
-		return;
-	qsort(x->all, x->n, sizeof(*x->all), cmp);
+		return 0;
+	places = places_sorted(x->all, x->n);
+	if (!places)
+		return err_nomem(err);
+	places_take(x->all, places, x->n);
+	free(places);
 	/* Ranges that are the same may stand apart, and then do no harm. */
 	for (size_t i = 1; i < x->n; i++)
 		if (!specific_same(&x->all[n], &x->all[i]) && ++n != i)
 			x->all[n] = x->all[i];
+	/* Where there are none it is not tried again before the limit. */
+	x->keep_same |= n + 1 == x->n;
 	x->n = n + 1;
+	return 0;
+}
+
+int unfold_sort(struct unfold *x, struct err *err)
+{
+	struct place *places;
+
+	x->order = malloc((x->n + 1) * sizeof(*x->order));
+	places = x->order && x->n ? places_sorted(x->all, x->n) : NULL;
+	if (!x->order || (x->n && !places))
+		return err_nomem(err);
+	for (size_t i = 0; i < x->n; i++)
+		if (!i || !specific_same(unfold_at(x, x->n_order - 1), &x->all[places[i].i]))
+			x->order[x->n_order++] = places[i].i;
+	free(places);
+	return 0;
 }
 
 void unfold_free(struct unfold *x)
 {
 	free(x->all);
+	free(x->order);
 	arena_free(x->arena);
+	x->all = NULL;
+	x->order = NULL;
+	x->arena = NULL;
 }
 
 static int limit(struct err *err)
@@ -56,8 +144,8 @@ static int unfold_room(struct unfold *x, struct err *err)
 
 	if (x->n < x->size)
 		return 0;
-	if (!x->keep_same || x->n > MAX_SPECIFIC)
-		unfold_sort(x);
+	if (((!x->keep_same && x->n >= MIN_SHRINK) || x->n > MAX_SPECIFIC) && unfold_shrink(x, err) < 0)
+		return -1;
 	if (x->n > MAX_SPECIFIC)
 		return limit(err);
 	size = x->n + (x->n < MAX_SPECIFIC / 4 ? x->n + 64 : MAX_SPECIFIC / 4);
@@ -245,30 +333,54 @@ static int filter_check(const struct ipsec_filter *f, struct err *err)
 
 /* ---- words for people ---- */
 
-static const char *filter_comment(struct ruleset *r, const struct rs_origin *o, const char *name)
+/* " r:... g:... NAME", as far as it fits behind "f:...". */
+static const char *rule_comment(struct unfold *x, const struct render_source *from, const struct ipsec_rule *rule)
 {
-	char f[9], u[9], g[9] = "", text[RS_COMMENT_MAX + 1];
+	const char *name = *rule->name ? rule->name : rule->filter_list->name;
+	char u[9], g[9] = "", text[RS_COMMENT_MAX + 1 - FILTER_WORD];
 	int n, more;
 
-	guid_short(&o->filter, f);
-	guid_short(&o->rule, u);
-	if (!guid_is_zero(&o->gpo))
-		guid_short(&o->gpo, g);
-	n = snprintf(text, sizeof(text), "f:%s r:%s%s%s%s%s", f, u, *g ? " g:" : "", g,
-	    o->store == RENDER_DOMAIN ? "" : " s:", o->store == RENDER_DOMAIN ? "" : render_store_name(o->store));
+	guid_short(&rule->id, u);
+	if (!guid_is_zero(&from->gpo))
+		guid_short(&from->gpo, g);
+	n = snprintf(text, sizeof(text), " r:%s%s%s%s%s", u, *g ? " g:" : "", g,
+	    from->store == RENDER_DOMAIN ? "" : " s:", from->store == RENDER_DOMAIN ? "" : render_store_name(from->store));
 	more = *name ? snprintf(text + n, sizeof(text) - (size_t)n, " %s", name) : 0;
 	if (more >= (int)(sizeof(text) - (size_t)n))
 		text[n] = '\0';
 	rs_printable(text);
-	return rs_strdup(r, text);
+	return arena_strdup(x->arena, text);
+}
+
+static const char *filter_comment(struct ruleset *r, const struct written *w)
+{
+	const size_t len = strlen(w->rule_comment) + 1;
+	char *text = arena_zalloc(r->arena, FILTER_WORD + len, 1), id[9];
+
+	if (!text) {
+		r->failed = true;
+		return "";
+	}
+	guid_short(&w->filter->id, id);
+	memcpy(text, "f:", 2);
+	memcpy(text + 2, id, 8);
+	memcpy(text + FILTER_WORD, w->rule_comment, len);
+	return text;
+}
+
+struct rs_origin written_origin(const struct written *w)
+{
+	return (struct rs_origin){ w->filter->id, w->rule->id, w->from->gpo, (uint8_t)w->from->store };
 }
 
 void written_keep(struct ruleset *r, struct written *w)
 {
+	const struct rs_origin origin = written_origin(w);
+
 	if (w->kept)
 		return;
-	w->comment = filter_comment(r, &w->origin, w->name);
-	w->kept = arena_memdup(r->arena, &w->origin, sizeof(w->origin));
+	w->comment = filter_comment(r, w);
+	w->kept = arena_memdup(r->arena, &origin, sizeof(origin));
 	if (!w->kept)
 		r->failed = true;
 }
@@ -314,16 +426,14 @@ static int filter_add(struct unfold *x, const struct render_source *from, const 
 
 	if (filter_check(f, err) < 0)
 		return -1;
-	if (!x->arena)
-		x->arena = arena_new(0);
-	s.written = x->arena ? arena_zalloc(x->arena, 1, sizeof(*s.written)) : NULL;
+	s.written = arena_zalloc(x->arena, 1, sizeof(*s.written));
 	if (!s.written)
 		return err_nomem(err);
-	s.written->origin = (struct rs_origin){ f->id, rule->id, from->gpo, (uint8_t)from->store };
+	s.written->filter = f;
 	s.written->hooks = from->rule_hooks ? from->rule_hooks[rule - from->policy->rules] : 0xff;
 	s.written->rule = rule;
 	s.written->from = from;
-	s.written->name = *rule->name ? rule->name : rule->filter_list->name;
+	s.written->rule_comment = x->rule_comment;
 	for (int i = 0; i < 2; i++) {
 		if (!(families & 1u << i) || !protocol_of(&s.protocol, f->protocol, families, i))
 			continue;
@@ -344,6 +454,11 @@ static int rule_add(struct unfold *x, const struct render_source *from, const st
 		return 0;
 	if (rule->interface_name && *rule->interface_name)
 		return err_set(err, ERR_UNSUPPORTED, "is for the interface '%s' alone", rule->interface_name);
+	if (!x->arena)
+		x->arena = arena_new(0);
+	x->rule_comment = x->arena ? rule_comment(x, from, rule) : NULL;
+	if (!x->rule_comment)
+		return err_nomem(err);
 	for (size_t i = 0; i < rule->filter_list->n_filters; i++)
 		if (filter_add(x, from, rule, &rule->filter_list->filters[i], err) < 0) {
 			guid_text(&rule->filter_list->filters[i].id, id);
@@ -355,8 +470,8 @@ static int rule_add(struct unfold *x, const struct render_source *from, const st
 /* What unfold_room has left to be seen: more than the limit, but with equal ones. */
 static int limit_check(struct unfold *x, struct err *err)
 {
-	if (x->n > MAX_SPECIFIC)
-		unfold_sort(x);
+	if (x->n > MAX_SPECIFIC && unfold_shrink(x, err) < 0)
+		return -1;
 	return x->n > MAX_SPECIFIC ? limit(err) : 0;
 }
 

@@ -19,18 +19,26 @@ struct unfold {
 	struct ruleset			*r;	/* gets warnings */
 	const struct host_facts		*facts;
 	const struct render_options	*o;
-	bool				 keep_same;	/* equal filters may stay until unfold_sort, if there is room */
+	bool				 keep_same;	/* equal filters may stay while there is room */
 	struct specific			*all;
+	uint32_t			*order;	/* made by unfold_sort: indices into all */
+	size_t				 n_order;
 	size_t				 n, size;
 	size_t				 n_seen;	/* with those dropped because another is the same */
 	struct arena			*arena;	/* of what `all` points to */
+	const char			*rule_comment;	/* of the rule that is being unfolded */
 };
 
 /* Adds what the active rules of one policy say.  Errors name rule and filter. */
 int source_unfold(struct unfold *x, const struct render_source *from, struct err *err);
-/* After the last: in order, and of the same filters only the one that counts. */
-void unfold_sort(struct unfold *x);
+/* After the last, once: the order, in which of the same filters only the one that counts is left. */
+int unfold_sort(struct unfold *x, struct err *err);
+static inline const struct specific *unfold_at(const struct unfold *x, size_t i)
+{
+	return &x->all[x->order[i]];
+}
 void unfold_free(struct unfold *x);
+struct rs_origin written_origin(const struct written *w);
 /* Copies origin and comment of a filter into the ruleset, the first time. */
 void written_keep(struct ruleset *r, struct written *w);
 

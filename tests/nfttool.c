@@ -11,8 +11,11 @@
  *                              the line "apply FILE" first applies that
  *   nfttool log FILE [SECONDS] "ready", then a line for each logged packet, judged by FILE's ruleset;
  *                              at the end "lost N"
+ *   nfttool judge FILE SRC DST PORT...  for each port "PORT drop" or "PORT accept": a UDP packet of this host
  *   nfttool refuse             apply a table that the kernel refuses because of one element
  *   nfttool big N              a policy of N filters
+ *   nfttool flip A B ROUNDS [PAUSE-MS]  A, then B and A in turn with one socket: medians of each step, and of the
+ *                              processor time spent in the kernel
  *   nfttool bench FILE         seconds and peak memory of each step of applying it
  *
  * FILE "-": stdin; "block:FILE", "stateful:FILE" and "startup:FILE" are block mode and the
@@ -240,6 +243,24 @@ static void log_packets(const char *file, double seconds)
 	ruleset_free(r);
 }
 
+static void judge(const char *file, char **argv)
+{
+	struct packet_head h = { .family = AF_INET, .protocol = 17, .n_th = 4 };
+	const struct judge_place at = { .hook = RS_HOOK_POSTROUTING, .oif = 2, .oiftype = 1, .src_type = RTN_LOCAL };
+	struct ruleset *r = render(file);
+	struct judgement j;
+
+	if (inet_pton(AF_INET, argv[0], h.src) != 1 || inet_pton(AF_INET, argv[1], h.dst) != 1)
+		exit(64);
+	for (argv += 2; *argv; argv++) {
+		rs_num_put(h.th + 2, RS_DPORT, (uint32_t)atoi(*argv));
+		if (!judge_packet(&j, r, &h, &at))
+			exit(1);
+		printf("%s %s\n", *argv, j.verdict == RS_DROP ? "drop" : "accept");
+	}
+	ruleset_free(r);
+}
+
 static void lap(const char *what)
 {
 	static struct timespec last;
@@ -266,6 +287,7 @@ static void bench(const char *file)
 	size_t n = 0;
 
 	lap(NULL);
+	lap("policy");
 	if (mk_render(&r, m, &err) < 0)
 		fail();
 	lap("render");
@@ -292,6 +314,83 @@ static void bench(const char *file)
 	ruleset_free(r);
 	mk_free(m);
 	free(text);
+}
+
+/* ---- flip ---- */
+
+static double clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static double system_ms(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)u.ru_stime.tv_sec * 1e3 + (double)u.ru_stime.tv_usec / 1e3;
+}
+
+static int double_cmp(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(double *v, size_t n)
+{
+	qsort(v, n, sizeof(*v), double_cmp);
+	return v[n / 2];
+}
+
+enum { FLIP_RENDER, FLIP_APPLY, FLIP_KERNEL, FLIP_ALL, FLIP_STEPS };
+#define FLIP_MAX	100000
+
+static void flip(const char *a, const char *b, unsigned long rounds, unsigned long pause_ms)
+{
+	static double v[2][FLIP_STEPS][FLIP_MAX / 2 + 1];
+	static const char *const ways[] = { "there", "back" };
+	const struct timespec pause = { .tv_sec = (time_t)(pause_ms / 1000), .tv_nsec = (long)(pause_ms % 1000 * 1000000) };
+	char *text[2] = { mk_file(a), mk_file(b) };
+	struct mk *m[2] = { mk_policy(text[0]), mk_policy(text[1]) };
+	struct apply_report rep[2];
+	struct nlsock *s = sock();
+	struct ruleset *r;
+
+	for (unsigned long i = 0; i <= 2 * rounds && i < FLIP_MAX; i++) {
+		const int to = (int)(i & 1);
+		double t0, t1, t2, k1;
+
+		nanosleep(&pause, NULL);
+		t0 = clock_ms();
+		if (mk_render(&r, m[to], &err) < 0)
+			fail();
+		t1 = clock_ms();
+		k1 = system_ms();
+		if (nlsock_apply(s, r, &rep[to], NULL, &err) < 0)
+			fail();
+		ruleset_free(r);
+		t2 = clock_ms();
+		if (!i)
+			continue;
+		v[!to][FLIP_KERNEL][(i - 1) / 2] = system_ms() - k1;
+		v[!to][FLIP_RENDER][(i - 1) / 2] = t1 - t0;
+		v[!to][FLIP_APPLY][(i - 1) / 2] = t2 - t1;
+		v[!to][FLIP_ALL][(i - 1) / 2] = t2 - t0;
+	}
+	for (int w = 0; w < 2 && rounds; w++)
+		printf("%-5s render %7.3f ms, apply %7.3f ms (%.3f ms in the kernel), all %7.3f ms; changes %zu bytes %zu created %d\n", ways[w],
+		    median(v[w][FLIP_RENDER], rounds), median(v[w][FLIP_APPLY], rounds), median(v[w][FLIP_KERNEL], rounds),
+		    median(v[w][FLIP_ALL], rounds), rep[!w].n_changes, rep[!w].n_bytes, rep[!w].created);
+	nlsock_close(s);
+	for (int i = 0; i < 2; i++) {
+		mk_free(m[i]);
+		free(text[i]);
+	}
 }
 
 int main(int argc, char **argv)
@@ -328,14 +427,18 @@ int main(int argc, char **argv)
 		watch(file);
 	} else if (!strcmp(cmd, "log")) {
 		log_packets(file, argc > 3 ? atof(argv[3]) : 1);
+	} else if (!strcmp(cmd, "judge") && argc > 4) {
+		judge(file, argv + 3);
 	} else if (!strcmp(cmd, "refuse")) {
 		refuse();
+	} else if (!strcmp(cmd, "flip") && argc > 4) {
+		flip(file, argv[3], strtoul(argv[4], NULL, 10), argc > 5 ? strtoul(argv[5], NULL, 10) : 0);
 	} else if (!strcmp(cmd, "bench")) {
 		bench(file);
 	} else if (!strcmp(cmd, "big")) {
 		big(strtoul(file, NULL, 10));
 	} else {
-		fputs("usage: nfttool write|json|batch|apply|diff|fetch|remove|watch|log|refuse|big|bench [FILE]\n", stderr);
+		fputs("usage: nfttool write|json|batch|apply|diff|fetch|remove|watch|log|judge|refuse|big|flip|bench [FILE]\n", stderr);
 		return argc < 2 ? 77 : 64;
 	}
 	return 0;

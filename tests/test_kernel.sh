@@ -314,6 +314,68 @@ while kill -0 $out 2>/dev/null; do apply "$T/q2" "$T/q3" "$T/q1" >"$T/applied" |
 wait $out
 has "changes within the table ($i times)" "created 0" "$(cat "$T/applied")"
 same "of $(cat "$T/out") packets none got out" 0 "$(leaked $m c 9)"
+# Random pairs of policies that differ in elements alone: what both forbid never passes, whichever of them has it in a less
+# specific map, by another verdict or under another name.
+flows="10.5.0.2 10.5.0.3"
+ports="9 10"
+ip -n $m addr add 10.5.0.3/24 dev v0
+ip netns exec $m nft delete table inet leak
+ip netns exec $m nft add table inet leak
+ip netns exec $m nft 'add chain inet leak c { type filter hook prerouting priority -300; policy accept; }'
+for d in $flows; do for p in $ports; do ip netns exec $m nft add rule inet leak c ip daddr $d udp dport $p counter; done; done
+# pair SEED: $T/ra and $T/rb, of the same shapes and actions, with up to six filters that differ
+pair() { awk -v seed=$1 -v a="$T/ra" -v b="$T/rb" 'BEGIN {
+	srand(seed)
+	n = split("me 10.5.0.%d/32 udp * %d|me 10.5.0.%d/32 any * *|me 10.5.%d.0/24 udp * %d|me 10.5.%d.0/24 any * *|me 10.%d.0.0/16 any * *", shape, "|")
+	split("block block require permit", kind, " ")
+	for (i = 1; i <= 8; i++) { f[i] = g[i] = make(n); k[i] = l[i] = 1 + int(rand() * 4) }
+	for (i = 1; i <= 1 + int(rand() * 6); i++) { g[i] = rand() < 0.3 ? g[i] : make(n); l[i] = 1 + int(rand() * 4) }
+	print_policy(a, f, k, "Name")
+	print_policy(b, g, l, rand() < 0.2 ? "Other" : "Name")
+}
+function make(n,  s) { s = 1 + int(rand() * n); return sprintf(shape[s], s < 3 ? 2 + int(rand() * 2) : s < 5 ? 0 : 5, 9 + int(rand() * 2)) }
+function print_policy(file, f, k, name,  i, s, j) {
+	for (j = 1; j <= 4; j++) {
+		print "rule " kind[j] " " name >file
+		for (s = 1; s <= n; s++) printf "filter #%d " shape[s] "\n", 100 * j + s, 200 + j, 9 >file
+		for (i = 1; i <= 8; i++) if (k[i] == j) print "filter #" i " " f[i] >file
+	}
+}'; }
+forbidden() { for d in $flows; do "$tool" judge "$1" 10.5.0.1 $d $ports | sed -n "s/\(.*\) drop/$d \1/p"; done; }
+ip netns exec $n python3 -c '
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+to = [(d, int(p)) for d in sys.argv[1].split() for p in sys.argv[2].split()]
+while True:
+    for a in to:
+        try: s.sendto(b"x", a)
+        except PermissionError: pass' "$flows" "$ports" &
+flood=$!
+seed=1 watched=0 leaks="" whole=0
+while [ $seed -le 40 ]; do
+	pair $seed
+	apply "$T/ra" >/dev/null
+	ip netns exec $m nft reset counters >/dev/null 2>&1
+	before=$(ip netns exec $m nft list chain inet leak c)
+	inn "$tool" flip "$T/ra" "$T/rb" 12 >"$T/flipped" 2>&1 || bad "policies of seed $seed"
+	apply "$T/rb" >/dev/null
+	grep -q "created 1" "$T/flipped" && whole=$((whole + 1))
+	forbidden "$T/ra" | sort >"$T/fa"
+	forbidden "$T/rb" | sort >"$T/fb"
+	after=$(ip netns exec $m nft list chain inet leak c)
+	comm -12 "$T/fa" "$T/fb" >"$T/both"
+	while read -r d p; do
+		watched=$((watched + 1))
+		[ "$(echo "$before" | grep "daddr $d udp dport $p ")" = "$(echo "$after" | grep "daddr $d udp dport $p ")" ] || leaks="$leaks $seed:$d:$p"
+	done <"$T/both"
+	seed=$((seed + 1))
+done
+kill $flood
+wait $flood 2>/dev/null
+same "random pairs of policies: of $watched flows that both forbid none leaked" "" "$leaks"
+check "they were enough ($watched)" test $watched -gt 60
+same "none replaced the table" 0 $whole
+apply "$T/q1" >/dev/null
 hasnot "nothing is left beside it" ipsecpol_next "$(nft_in list tables)"
 # A guard that a killed process left.
 nft_in 'add table inet ipsecpol_next'

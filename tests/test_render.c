@@ -825,8 +825,9 @@ static void test_locate(void **state)
 
 	(void)state;
 	assert_int_equal(batch_build(&b, r, NULL, 0, &err), 0);
-	for (first = b->first_seq; b->objects[first - b->first_seq].n_group != 3; first++)
-		;
+	while (b->objects[at].n_group != 3)
+		at++;
+	first = b->objects[at].seq;
 	for (at = 0, seq = first; !batch_locate(b, &seq, at); at++)
 		assert_true(at < 1000);
 	assert_int_equal(seq, first);
