@@ -39,6 +39,7 @@ struct conf {
 	bool		 block_on_unreadable;	/* on-unreadable-policy = keep | block */
 	unsigned	 refresh_interval;	/* seconds; 5400 */
 	unsigned	 refresh_offset;	/* seconds; 1800 */
+	bool		 refresh_spread;	/* no */
 	/* [enforcement] */
 	unsigned	 ipsecexempt;		/* 0..3; 3 */
 	bool		 lifeline;		/* yes */

@@ -204,6 +204,7 @@ static const struct conf_key keys[] = {
 	{ "policy", "on-unreadable-policy", store_bool, AT(block_on_unreadable), .what = "keep|block" },
 	{ "policy", "refresh-interval", store_seconds, AT(refresh_interval), 1, 744 * HOUR, .what = "a time of 1 s to 744 h" },
 	{ "policy", "refresh-offset", store_seconds, AT(refresh_offset), 0, 24 * HOUR, .what = "a time of 0 s to 24 h" },
+	{ "policy", "refresh-spread", store_bool, AT(refresh_spread), .what = "no|yes" },
 	{ "enforcement", "ipsecexempt", store_number, AT(ipsecexempt), 0, 3, .what = "a number of 0 to 3" },
 	{ "enforcement", "lifeline", store_bool, AT(lifeline), .what = "no|yes" },
 	{ "enforcement", "any-is-ipv4", store_bool, AT(any_is_ipv4), .what = "no|yes" },

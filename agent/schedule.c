@@ -3,13 +3,28 @@
 #include <limits.h>
 #include <stddef.h>
 
-/* interval = min((interval + 1)^2, 166) minutes from 0, [MS-GPIPSEC] 3.2.5.3. */
-static const uint16_t ladder[] = { 1, 4, 25, 166 };
-#define RUNGS	(sizeof(ladder) / sizeof(ladder[0]))
+struct rung {
+	uint16_t	least, more;		/* seconds: always, and by chance at most */
+};
+
+#define RUNGS	4
+static const struct rung ladders[2][RUNGS] = {
+	/* interval = min((interval + 1)^2, 166) minutes from 0, [MS-GPIPSEC] 3.2.5.3. */
+	{ { 60, 15 }, { 240, 60 }, { 1500, 375 }, { 9960, 2490 } },
+	/* of a host that knows its policy */
+	{ { 60, 180 }, { 240, 5160 }, { 9960, 2490 }, { 9960, 2490 } },
+};
+#define NET_SLOPE	64
 
 static bool is_due(int64_t due, int64_t now)
 {
 	return due && due <= now;
+}
+
+/* 0..most */
+static int64_t chance(int64_t most, uint32_t jitter)
+{
+	return most > 0 ? (int64_t)(jitter % ((uint64_t)most + 1)) : 0;
 }
 
 static enum sched_action start(struct sched *s, enum sched_why why, int64_t now)
@@ -31,17 +46,37 @@ static enum sched_action start(struct sched *s, enum sched_why why, int64_t now)
  * days one refresh follows, not all that were missed. */
 static void gp_arm(struct sched *s, int64_t now, uint32_t jitter)
 {
-	int64_t wait = (int64_t)s->interval + (int64_t)(jitter % ((uint64_t)s->offset + 1));
+	int64_t wait = (int64_t)s->interval + chance(s->offset, jitter);
 
 	s->gp_due = now + (wait > 0 ? wait : 1);
 }
 
-static void poll_arm(struct sched *s, int64_t now)
+/* Sooner than the policy asks for, not later: it says how old its contents may become. */
+static void poll_arm(struct sched *s, int64_t now, uint32_t jitter)
 {
+	int64_t wait = (int64_t)s->polling - chance(s->polling / 4, jitter);
+
 	if (s->polling == 0)
 		s->poll_due = 0;
 	else
-		s->poll_due = now + (s->polling > SCHED_POLL_MIN ? s->polling : SCHED_POLL_MIN);
+		s->poll_due = now + (wait > SCHED_POLL_MIN ? wait : SCHED_POLL_MIN);
+}
+
+static bool spreads(const struct sched *s)
+{
+	return s->spread && s->known;
+}
+
+/* All that are switched on at once would ask at once.  What they enforce meanwhile is as
+ * old as it may be on a host that stayed on. */
+static enum sched_action boot(struct sched *s, int64_t now, uint32_t jitter)
+{
+	if (s->running)
+		return ACT_NONE;
+	if (!spreads(s) || now >= SCHED_BOOT)
+		return start(s, WHY_START, now);
+	s->gp_due = now + 1 + chance(s->interval / 3 * 2, jitter);
+	return ACT_NONE;
 }
 
 /* Every refresh reads everything, but the two timers run apart: each is armed
@@ -51,40 +86,58 @@ static void done(struct sched *s, int64_t now, uint32_t jitter)
 	bool both = s->why != WHY_GROUP_POLICY && s->why != WHY_POLLING;
 	int64_t poll_due = s->poll_due;
 
+	s->known = true;
 	s->failures = 0;
 	s->rung = 0;
 	s->retry_due = 0;
 	s->net = false;
 	if (both || s->why == WHY_GROUP_POLICY || s->gp_due <= s->last_start)
 		gp_arm(s, now, jitter);
-	poll_arm(s, now);
+	poll_arm(s, now, jitter);
 	/* Not touched when its time is still to come, unless the policy now wants it sooner. */
 	if (!both && s->why != WHY_POLLING && poll_due > s->last_start && poll_due < s->poll_due)
 		s->poll_due = poll_due;
 }
 
+/* Who has been failing for long may be one of many. */
+static int64_t net_soonest(const struct sched *s, int64_t now, uint32_t jitter)
+{
+	int64_t soonest = s->last_start + SCHED_NET_PAUSE, late = now - s->failing_since - SCHED_NET_SOON;
+
+	if (soonest < now || now < s->last_start)
+		soonest = now;
+	if (!spreads(s) || late <= 0)
+		return soonest;
+	late = now + chance(late < s->interval / NET_SLOPE ? late * NET_SLOPE : s->interval, jitter);
+	return late > soonest ? late : soonest;
+}
+
+static void retry_by(struct sched *s, int64_t due)
+{
+	if (s->retry_due == 0 || due < s->retry_due)
+		s->retry_due = due;
+}
+
 static void failed(struct sched *s, int64_t now, uint32_t jitter)
 {
-	int64_t soonest = s->last_start + SCHED_NET_PAUSE;
+	const struct rung *rung = &ladders[spreads(s)][s->rung];
 
+	if (s->failures == 0)
+		s->failing_since = now;
 	if (s->failures < UINT_MAX)
 		s->failures++;
 	/* A refresh that was asked for in between does not climb the ladder. */
 	if (s->retry_due <= now) {
-		s->retry_due = now + ladder[s->rung] * 60;
+		s->retry_due = now + rung->least + chance(rung->more, jitter);
 		if (s->rung < RUNGS - 1)
 			s->rung++;
 	}
-	if (s->net) {
-		if (soonest < now)
-			soonest = now;
-		if (soonest < s->retry_due)
-			s->retry_due = soonest;
-	}
+	if (s->net)
+		retry_by(s, net_soonest(s, now, jitter));
 	if (s->gp_due <= now)
 		gp_arm(s, now, jitter);
 	if (s->poll_due <= now)
-		poll_arm(s, now);
+		poll_arm(s, now, jitter);
 }
 
 static enum sched_action finished(struct sched *s, int64_t now)
@@ -96,19 +149,22 @@ static enum sched_action finished(struct sched *s, int64_t now)
 	return start(s, WHY_ASKED, now);
 }
 
-static enum sched_action network(struct sched *s, int64_t now)
+static enum sched_action network(struct sched *s, int64_t now, uint32_t jitter)
 {
+	int64_t soonest;
+
 	if (s->running) {
 		s->net = true;
 		return ACT_NONE;
 	}
-	if (s->failures == 0)
+	/* One draw a failure: many changes in a row must not add up to none. */
+	if (s->failures == 0 || s->net)
 		return ACT_NONE;
-	if (now < s->last_start || now - s->last_start >= SCHED_NET_PAUSE)
+	soonest = net_soonest(s, now, jitter);
+	if (soonest <= now)
 		return start(s, WHY_NETWORK, now);
 	s->net = true;
-	if (s->retry_due == 0 || s->retry_due > s->last_start + SCHED_NET_PAUSE)
-		s->retry_due = s->last_start + SCHED_NET_PAUSE;
+	retry_by(s, soonest);
 	return ACT_NONE;
 }
 
@@ -129,14 +185,14 @@ enum sched_action schedule_step(struct sched *s, enum sched_event ev, int64_t no
 {
 	switch (ev) {
 	case EV_START:
-		return s->running ? ACT_NONE : start(s, WHY_START, now);
+		return boot(s, now, jitter);
 	case EV_ASKED:
 		if (!s->running)
 			return start(s, WHY_ASKED, now);
 		s->again = true;
 		return ACT_NONE;
 	case EV_NETWORK:
-		return network(s, now);
+		return network(s, now, jitter);
 	case EV_TIMER:
 		return timer(s, now);
 	case EV_DONE:

@@ -4,7 +4,21 @@
  * 0..30: membership, links, assignment) and the assigned policy's own polling interval
  * (contents), [MS-GPOL] 3.2.1.14-17, [MS-GPIPSEC] 3.2.  After a failure: 1, 4, 25, 166, 166...
  * minutes, [MS-GPIPSEC] 3.2.5.3; a network change then refreshes at once (but not
- * more often than every SCHED_NET_PAUSE seconds) and starts the ladder anew. */
+ * more often than every SCHED_NET_PAUSE seconds) and starts the ladder anew.
+ *
+ * The hosts of a large domain should not all ask at once (tests/fleet.h).  With spread, a host
+ * that knows what the directory last said waits, and chance has a part in:
+ *
+ *   the first refresh soon after   within 2/3 of an interval
+ *   the machine's own start
+ *   a retry                        after 1 to 4, 4 to 90, then 166 to 207 minutes; more steps, and
+ *                                  retries alone would be more than twice the usual load
+ *   a network change               at once only within SCHED_NET_SOON seconds of the first failure;
+ *                                  64 seconds more for each one later, an interval at most: the
+ *                                  longer the failures, the more hosts wait for the same change
+ *
+ * For one that knows nothing, or without spread: at once; the ladder, a quarter more at most; at once.  For all:
+ * a polling interval is up to a quarter shorter; what is asked for is done at once. */
 #ifndef AGENT_SCHEDULE_H
 #define AGENT_SCHEDULE_H
 
@@ -12,10 +26,12 @@
 #include <stdint.h>
 
 #define SCHED_NET_PAUSE		10
+#define SCHED_NET_SOON		20
+#define SCHED_BOOT		600	/* seconds on the clock: the machine has just started */
 #define SCHED_POLL_MIN		60	/* the directory may not ask for more than one a minute */
 
 enum sched_event {
-	EV_START,		/* the cached policy, if any, is enforced */
+	EV_START,		/* the cached policy, if any, is enforced: see known */
 	EV_TIMER,		/* the deadline passed */
 	EV_ASKED,		/* `ipsecpol refresh`, SIGHUP */
 	EV_NETWORK,		/* addresses or routes changed */
@@ -25,15 +41,18 @@ enum sched_event {
 enum sched_action { ACT_NONE, ACT_REFRESH };
 enum sched_why { WHY_START, WHY_GROUP_POLICY, WHY_POLLING, WHY_RETRY, WHY_ASKED, WHY_NETWORK };
 
-/* Begins zeroed but for the first two lines.  The caller may change those between
- * steps: polling before EV_DONE, the configuration any time. */
+/* Begins zeroed but for the first four lines.  The caller may change these between
+ * steps: polling before EV_DONE, the configuration any time, known before EV_START. */
 struct sched {
 	uint32_t	interval, offset;	/* configuration, seconds */
 	uint32_t	polling;		/* of the assigned policy; 0: none assigned */
+	bool		spread;			/* configuration: see above */
+	bool		known;			/* what the directory said: from the cache, or since EV_DONE */
 	bool		running;		/* a refresh is under way */
 	bool		again;			/* asked while it was: once more when it is done */
 	bool		net;			/* the network changed; waits for its pause, or for the failure */
 	unsigned	failures;		/* in a row */
+	int64_t		failing_since;		/* the end of the first of them */
 	unsigned	rung;			/* of the retry ladder, the next */
 	int64_t		gp_due, poll_due;	/* 0: none */
 	int64_t		retry_due;		/* 0: none */
@@ -41,7 +60,7 @@ struct sched {
 	enum sched_why	why;			/* of the refresh under way, or the last */
 };
 
-/* jitter: a random number, used modulo offset + 1.  After each step the caller
+/* jitter: a random number, a new one for each step; 0 is none.  After each step the caller
  * arms its timer at schedule_due(). */
 enum sched_action schedule_step(struct sched *s, enum sched_event ev, int64_t now, uint32_t jitter);
 int64_t schedule_due(const struct sched *s);	/* INT64_MAX: none (refresh under way) */

@@ -394,6 +394,161 @@ static void test_no_busy_loop(void **state)
 	assert_true(n <= 1001);
 }
 
+/* What the machine's own start may put off, and what not. */
+static void test_boot(void **state)
+{
+	struct sched s = fresh();
+
+	(void)state;
+	s.known = s.spread = true;
+	assert_int_equal(schedule_step(&s, EV_START, 20, 3600), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 21 + 3600);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 3620, 0), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 3621, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 3622, 5);
+	assert_int_equal(schedule_due(&s), 3622 + 90 * MIN + 5);
+	/* No later than 2/3 of the interval, whatever chance says. */
+	s = fresh();
+	s.known = s.spread = true;
+	schedule_step(&s, EV_START, 20, 3601);
+	assert_int_equal(schedule_due(&s), 21);
+	/* Asked for meanwhile: at once, and the other one is not needed any more. */
+	schedule_step(&s, EV_START, 20, 1000);
+	assert_int_equal(schedule_step(&s, EV_ASKED, 25, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 26, 0);
+	assert_int_equal(schedule_due(&s), 26 + 90 * MIN);
+	/* Nothing is known. */
+	s = fresh();
+	assert_int_equal(schedule_step(&s, EV_START, 20, 1000), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_START);
+	assert_false(s.known);
+	schedule_step(&s, EV_DONE, 21, 0);
+	assert_true(s.known);
+	/* The service was started again, not the machine. */
+	s = fresh();
+	s.known = s.spread = true;
+	assert_int_equal(schedule_step(&s, EV_START, SCHED_BOOT, 1000), ACT_REFRESH);
+}
+
+/* The ladder with the most that chance may add, and with the least. */
+static void test_ladder_jitter(void **state)
+{
+	static const struct {
+		bool known;
+		int least[5], most[5];
+	} cases[] = {
+		{ false, { 60, 240, 1500, 9960, 9960 }, { 75, 300, 1875, 12450, 12450 } },
+		{ true, { 60, 240, 9960, 9960, 9960 }, { 240, 5400, 12450, 12450, 12450 } },
+	};
+
+	(void)state;
+	for (size_t c = 0; c < 2; c++)
+		for (int most = 0; most < 2; most++) {
+			struct sched s = slow();
+			int64_t now = 1000;
+
+			s.spread = true;
+			schedule_step(&s, EV_START, now, 0);
+			if (cases[c].known) {
+				schedule_step(&s, EV_DONE, now, 0);
+				schedule_step(&s, EV_ASKED, now, 0);
+			}
+			for (int i = 0; i < 5; i++) {
+				const int wait = most ? cases[c].most[i] : cases[c].least[i];
+
+				schedule_step(&s, EV_FAILED, now, (uint32_t)(wait - cases[c].least[i]));
+				assert_int_equal(schedule_due(&s), now + wait);
+				/* One more is too much. */
+				if (most) {
+					struct sched t = s;
+
+					t.retry_due = 0;
+					t.running = true;
+					t.rung = i < 3 ? (unsigned)i : 3;
+					schedule_step(&t, EV_FAILED, now, (uint32_t)(wait - cases[c].least[i] + 1));
+					assert_int_equal(schedule_due(&t), now + cases[c].least[i]);
+				}
+				now = schedule_due(&s);
+				assert_int_equal(schedule_step(&s, EV_TIMER, now, 0), ACT_REFRESH);
+			}
+		}
+}
+
+static void test_polling_jitter(void **state)
+{
+	struct sched s = slow();
+
+	(void)state;
+	schedule_step(&s, EV_START, 0, 0);
+	s.polling = 180 * MIN;
+	schedule_step(&s, EV_DONE, 0, 45 * MIN);
+	assert_int_equal(schedule_due(&s), 135 * MIN);
+	schedule_step(&s, EV_TIMER, 135 * MIN, 0);
+	schedule_step(&s, EV_DONE, 135 * MIN, 45 * MIN + 1);
+	assert_int_equal(schedule_due(&s), 135 * MIN + 180 * MIN);
+	/* Not more often than the least. */
+	s.polling = 64;
+	schedule_step(&s, EV_ASKED, 140 * MIN, 0);
+	schedule_step(&s, EV_DONE, 140 * MIN, 16);
+	assert_int_equal(schedule_due(&s), 140 * MIN + SCHED_POLL_MIN);
+	s.polling = UINT32_MAX;
+	schedule_step(&s, EV_ASKED, 150 * MIN, 0);
+	schedule_step(&s, EV_DONE, 150 * MIN, UINT32_MAX / 4);
+	assert_int_equal(s.poll_due, 150 * MIN + (int64_t)UINT32_MAX - UINT32_MAX / 4);
+}
+
+/* Of a host that knows its policy: at second 10 its refresh failed for the first time.
+ * The last retry is far away. */
+static struct sched failing(void)
+{
+	struct sched s = slow();
+
+	schedule_step(&s, EV_START, 0, 0);
+	schedule_step(&s, EV_DONE, 1, 0);
+	schedule_step(&s, EV_ASKED, 2, 0);
+	schedule_step(&s, EV_FAILED, 10, 0);
+	s.retry_due = 10 + DAY;
+	s.spread = true;
+	return s;
+}
+
+static void test_network_of_many(void **state)
+{
+	struct sched s = failing();
+
+	(void)state;
+	s.interval = 90 * MIN;
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 10 + SCHED_NET_SOON, 12345), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_NETWORK);
+	/* 10 s later: within 640 s. */
+	s = failing();
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 40, 640), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 40 + 640);
+	/* Changes that follow neither hasten nor delay it. */
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 41, 0), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 42, 300), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 40 + 640);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 680, 0), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_NETWORK);
+	assert_int_equal(s.rung, 0);
+	s = failing();
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 40, 641), ACT_REFRESH);
+	/* Within an interval at most, and not after the retry that comes anyway. */
+	s = failing();
+	s.interval = 90 * MIN;
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 10 * MIN, 90 * MIN), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 100 * MIN);
+	s = failing();
+	s.interval = 90 * MIN;
+	s.retry_due = 20 * MIN;
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 10 * MIN, 90 * MIN), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 20 * MIN);
+	/* Who knows nothing does not wait. */
+	s = failing();
+	s.known = false;
+	assert_int_equal(schedule_step(&s, EV_NETWORK, 10 * MIN, 300), ACT_REFRESH);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -425,6 +580,10 @@ int main(void)
 		cmocka_unit_test(test_ends_nobody_waits_for),
 		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_no_busy_loop),
+		cmocka_unit_test(test_boot),
+		cmocka_unit_test(test_ladder_jitter),
+		cmocka_unit_test(test_polling_jitter),
+		cmocka_unit_test(test_network_of_many),
 		cmocka_unit_test(test_names),
 	};
 
