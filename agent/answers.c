@@ -7,14 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/answers_dynamic.h"
 #include "agent/conf.h"
 #include "agent/diag.h"
-#include "agent/dynamic.h"
 #include "nft/render.h"
 #include "nft/ruleset.h"
 #include "schema/arena.h"
 #include "schema/facts.h"
 #include "schema/policy.h"
+#include "schema/utf.h"
 
 static json_t *when(int64_t t)
 {
@@ -57,39 +58,52 @@ static const char *result_name(const struct daemon *d)
 	return "unknown";
 }
 
-static void store_add(json_t *list, const char *store, const struct ipsec_policy *p)
+static void store_add(json_t *list, const char *store, const struct policy_size *p)
 {
-	char id[GUID_TEXT];
-	size_t n = 0;
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "store", store, "policy", p->name, "id", p->id,
+	    "rules", (int)p->n_rules, "filters", (int)p->n_filters, "required", (int)p->n_required));
+}
+
+static void policy_add(json_t *list, const char *store, const struct ipsec_policy *p)
+{
+	struct policy_size size;
 
 	if (!p)
 		return;
-	guid_text(&p->id, id);
-	for (size_t i = 0; i < p->n_rules; i++)
-		n += p->rules[i].active && p->rules[i].filter_list ? p->rules[i].filter_list->n_filters : 0;
-	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:i}", "store", store, "policy", p->name, "id", id,
-	    "rules", (int)p->n_rules, "filters", (int)n));
+	snprintf(size.name, sizeof(size.name), "%.*s", (int)sizeof(size.name) - 1, p->name);
+	utf8_clean(size.name, "");
+	guid_text(&p->id, size.id);
+	policy_count(&size, p);
+	store_add(list, store, &size);
 }
 
 /* What is in force, strongest store first. */
 static json_t *status_stores(const struct daemon *d)
 {
-	const struct gen_part *text = part_find(d->held.parts, d->held.n_parts, "policy");
-	struct ipsec_policy *p = NULL;
 	json_t *list = json_array();
-	struct err ignored;
 
 	if (d->mode != MODE_SECURE)
 		return list;
 	for (size_t i = 0; i < d->sources.n_dynamic; i++)
-		store_add(list, "dynamic", d->sources.dynamic[i]);
-	store_add(list, "persistent", d->sources.persistent);
-	if (text && policy_read(&p, text->text, text->len, &ignored) == 0)
-		store_add(list, "domain", p);
-	else if (!text)
-		store_add(list, "local", d->sources.local);
-	policy_free(p);
+		policy_add(list, "dynamic", d->sources.dynamic[i]);
+	policy_add(list, "persistent", d->sources.persistent);
+	if (*d->current.domain.id)
+		store_add(list, "domain", &d->current.domain);
+	else
+		policy_add(list, "local", d->sources.local);
 	return list;
+}
+
+/* What demands protection that nobody can negotiate. */
+static json_t *status_negotiate(const struct daemon *d)
+{
+	json_t *stores = status_stores(d);
+	json_int_t n = 0;
+
+	for (size_t i = 0; i < json_array_size(stores); i++)
+		n += json_integer_value(json_object_get(json_array_get(stores, i), "required"));
+	json_decref(stores);
+	return json_pack("{s:I, s:b}", "filters", n, "ike", 0);
 }
 
 static json_t *status_startup(const struct daemon *d)
@@ -101,7 +115,8 @@ static json_t *status_startup(const struct daemon *d)
 
 	setting_text(s, SET_BOOTMODE, configured);
 	setting_text(s, SET_BOOTEXEMPTIONS, exemptions);
-	return json_pack("{s:s, s:s, s:s}", "next", m == BOOT_PERMIT ? "permit" : m == BOOT_BLOCK ? "block" : "stateful",
+	return json_pack("{s:o, s:s, s:s, s:s}", "current", d->mode != MODE_STARTUP ? json_null() : json_string(d->startup_block ? "block" : "stateful"),
+	    "next", m == BOOT_PERMIT ? "permit" : m == BOOT_BLOCK ? "block" : "stateful",
 	    "configured", configured, "exemptions", exemptions);
 }
 
@@ -112,7 +127,7 @@ static const char *mode_reason(const struct daemon *d)
 		return "the rules of an earlier run stay in the kernel until the directory answers";
 	switch (d->mode) {
 	case MODE_BLOCK:
-		return d->block_why;
+		return d->block_open ? "block mode could not be put into the kernel: the host may be OPEN" : d->block_why;
 	case MODE_STARTUP:
 		return "nothing is known of a policy yet: the startup mode stays until the directory answers";
 	case MODE_PERMIT:
@@ -187,14 +202,14 @@ static json_t *status_json(const struct daemon *d)
 	if (refresh_facts(&all, d->found, d->held.parts, d->held.n_parts, &ignored) == 0)
 		facts = facts_json(all);
 	facts_free(all);
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:s, s:s, s:s}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:s, s:s, s:s}",
 	    "mode", daemon_mode_name(d->mode),
 	    "reason", mode_reason(d),
 	    "source", daemon_source_name(d->source),
 	    "enforced", status_enforced(d), "refresh", last,
 	    "next_refresh_seconds", next_refresh(d),
 	    "exemptions", status_exempt(d), "startup_mode", status_startup(d),
-	    "registry_problem", text_or_null(registry_problem(d)),
+	    "negotiate", status_negotiate(d), "registry_problem", text_or_null(registry_problem(d)),
 	    "failures", (int)d->sched.failures,
 	    "table_restored", (int)d->n_restored,
 	    "facts", facts ? facts : json_object(),

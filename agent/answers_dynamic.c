@@ -1,7 +1,8 @@
-/* The daemon's answers about the dynamic context. */
+/* The dynamic context and the settings. */
+#include "agent/answers_dynamic.h"
+
 #include <jansson.h>
 #include <string.h>
-#include <sys/random.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -12,22 +13,13 @@
 #include "agent/dynamic.h"
 #include "agent/log.h"
 #include "agent/netsh.h"
+#include "agent/random.h"
 #include "schema/arena.h"
 #include "schema/settings.h"
 
 #define ARENA_MAX	(16u << 20)	/* what one call may take to parse */
 
 /* ---- commands ---- */
-
-/* RFC 4122 version 4. */
-static int guid_random(struct guid *ret, struct err *err)
-{
-	if (getrandom(ret->b, sizeof(ret->b), 0) != sizeof(ret->b))
-		return err_set(err, ERR_SYSTEM, "no random numbers: %m");
-	ret->b[7] = (uint8_t)((ret->b[7] & 0x0f) | 0x40);
-	ret->b[8] = (uint8_t)((ret->b[8] & 0x3f) | 0x80);
-	return 0;
-}
 
 static int command_run(struct dynamic *d, struct arena *a, const char *text, struct err *err)
 {
@@ -173,5 +165,5 @@ void answer_config(struct daemon *d, struct ctl_call *call)
 		setting_text(s, (enum setting)k, text);
 		json_object_set_new(all, setting_name((enum setting)k), json_string(text));
 	}
-	ctl_reply(call, json_pack("{s:o, s:i}", "settings", all, "diagnostics_level", (int)diag_level(s, time(NULL))));
+	ctl_reply(call, json_pack("{s:o, s:i}", "settings", all, "diagnostics_level", (int)settings_diagnostics(s, time(NULL))));
 }

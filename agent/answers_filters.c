@@ -8,11 +8,12 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
+#include "agent/answers_dynamic.h"
 #include "agent/answers_json.h"
 #include "agent/ctl.h"
 #include "agent/daemon.h"
 #include "agent/diag.h"
-#include "agent/dynamic.h"
+#include "nft/shape.h"
 #include "nft/unfold.h"
 #include "schema/arena.h"
 
@@ -28,6 +29,8 @@ struct row {
 	const struct ipsec_filter	*f;
 	const struct filter_line	*l;
 	uint8_t				 hooks;		/* of f */
+	uint64_t			 rank;		/* of f, within its family: higher is more specific */
+	size_t				 at;		/* of f, in the order of the policies */
 };
 
 struct listing { bool specific, mm; };
@@ -96,6 +99,39 @@ static bool rule_counts(const struct ipsec_rule *r, bool mm)
 	return r->active && !r->default_response && r->filter_list && (!mm || r->negpol->action == IPSEC_NEGOTIATE);
 }
 
+static void side_of(struct side *ret, const struct ipsec_addr *a, uint8_t family)
+{
+	static const uint8_t server[16];
+
+	switch (a->kind) {
+	case IPSEC_ADDR_ANY: side_any(ret); break;
+	case IPSEC_ADDR_ME: side_me(ret, family); break;
+	case IPSEC_ADDR_NET: side_net(ret, family, a->lo, a->prefix); break;
+	case IPSEC_ADDR_RANGE: side_range(ret, family, a->lo, a->hi); break;
+	default: side_net(ret, family, server, ipsec_addr_bits(family)); break;	/* one address */
+	}
+}
+
+/* AF_UNSPEC: for both. */
+static uint8_t filter_family(const struct ipsec_filter *f)
+{
+	return f->src.family ? f->src.family : f->dst.family;
+}
+
+static uint64_t filter_rank(const struct ipsec_rule *r, const struct ipsec_filter *f)
+{
+	const uint8_t family = filter_family(f) ? filter_family(f) : AF_INET;
+	struct specific s = { .hook = f->dst.kind == IPSEC_ADDR_ME ? ACT_IN : ACT_OUT, .family = family, .tunnel = r->tunnel,
+		.conntype = r->conntype, .protocol = f->protocol };
+
+	side_of(&s.src, &f->src, family);
+	side_of(&s.dst, &f->dst, family);
+	s.src.port = f->src_port;
+	s.dst.port = f->dst_port;
+	specific_rank(&s);
+	return s.rank;
+}
+
 static size_t source_rows(struct row *rows, const struct render_source *s, bool mm)
 {
 	size_t n = 0;
@@ -106,9 +142,26 @@ static size_t source_rows(struct row *rows, const struct render_source *s, bool 
 		for (size_t i = 0; rule_counts(r, mm) && i < r->filter_list->n_filters; i++, n++)
 			if (rows)
 				rows[n] = (struct row){ .s = s, .r = r, .f = &r->filter_list->filters[i],
-					.hooks = s->rule_hooks ? s->rule_hooks[k] : ALL_HOOKS };
+					.hooks = s->rule_hooks ? s->rule_hooks[k] : ALL_HOOKS,
+					.rank = filter_rank(r, &r->filter_list->filters[i]) };
 	}
 	return n;
+}
+
+static int num_cmp(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+/* What is for IPv6 alone comes last: prefixes of the two families cannot be compared. */
+static int rank_cmp(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+	int c;
+
+	if ((c = num_cmp(filter_family(x->f) == AF_INET6, filter_family(y->f) == AF_INET6)) || (c = num_cmp(y->rank, x->rank)))
+		return c;
+	return num_cmp(x->at, y->at);
 }
 
 static int generic_rows(struct filters_cache *c, const struct daemon_view *v, bool mm, struct err *err)
@@ -122,12 +175,11 @@ static int generic_rows(struct filters_cache *c, const struct daemon_view *v, bo
 		return err_nomem(err);
 	for (size_t i = 0; i < v->n_sources; i++)
 		c->n += source_rows(c->rows + c->n, &v->sources[i], mm);
+	for (size_t i = 0; i < c->n; i++)
+		c->rows[i].at = i;
+	if (n)
+		qsort(c->rows, c->n, sizeof(*c->rows), rank_cmp);
 	return 0;
-}
-
-static int num_cmp(uint64_t a, uint64_t b)
-{
-	return a < b ? -1 : a > b;
 }
 
 static int rule_cmp(const void *a, const void *b)
@@ -189,7 +241,12 @@ static int specific_rows(struct filters_cache *c, const struct daemon_view *v, b
 		free(index);
 		return err_nomem(err);
 	}
-	for (size_t i = 0; i < n_lines; i++) {
+	/* Family after family, as above. */
+	for (size_t k = 0; k < 2 * n_lines; k++) {
+		const size_t i = k % n_lines;
+
+		if ((lines[i].family == AF_INET6) != (k >= n_lines))
+			continue;
 		of = n_index ? bsearch(&lines[i], index, n_index, sizeof(*index), origin_cmp) : NULL;
 		if (of && line_counts(&lines[i], mm))
 			rows[n++] = (struct row){ .s = of->s, .r = of->r, .l = &lines[i] };
@@ -327,8 +384,9 @@ static json_t *generic_json(const struct row *w)
 
 	ipsec_addr_text(&f->src, src);
 	ipsec_addr_text(&f->dst, dst);
-	return json_pack("{s:o, s:s, s:s, s:s, s:i, s:o, s:o, s:b, s:s, s:s, s:s, s:s, s:s, s:s}",
-	    "filter", guid_json(&f->id), "description", f->description, "src", src, "dst", dst, "protocol", (int)f->protocol,
+	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:i, s:o, s:o, s:b, s:s, s:s, s:s, s:s, s:s, s:s}",
+	    "filter", guid_json(&f->id), "description", f->description, "src", src, "dst", dst,
+	    "family", filter_family(f) ? json_integer(filter_family(f) == AF_INET ? 4 : 6) : json_null(), "protocol", (int)f->protocol,
 	    "src_port", ports_json(&f->src_port), "dst_port", ports_json(&f->dst_port), "mirrored", (int)f->mirrored,
 	    "conntype", ipsec_conntype_name(w->r->conntype), "direction", direction,
 	    "action", kind_action(kind), "kind", kind_name(kind), "action_name", w->r->negpol->name,

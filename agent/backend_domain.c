@@ -190,7 +190,7 @@ static int domain_assigned(struct backend *base, const char *gpo, const char **r
 	return gpo_assigned(b->at.dir, dn, ret_dn, a, err);
 }
 
-static int domain_users(struct backend *base, const char *policy_dn, const char ***ret, size_t *ret_n, struct arena *a, struct err *err)
+static int domain_users(struct backend *base, const char *policy_dn, struct gpo_user **ret, size_t *ret_n, struct arena *a, struct err *err)
 {
 	struct domain_store *b = (struct domain_store *)base;
 

@@ -3,6 +3,7 @@
 
 #include "agent/conf.h"
 #include "agent/session.h"
+#include "agent/sources.h"
 #include "schema/arena.h"
 #include "schema/err.h"
 #include "store/active.h"
@@ -107,8 +108,12 @@ static int write_out(struct local *l, const struct store_edit *e, const struct d
 {
 	if (unchanged(l, was_there, a, err) < 0)
 		return -1;
-	if (objects_apply(l->store, l->key, changes, n, time(NULL), err) < 0)
+	if (objects_apply(l->store, l->key, changes, n, time(NULL), err) < 0) {
+		/* Gone: somebody was faster, too. */
+		if (err->code == ERR_ABSENT)
+			err->code = ERR_BUSY;
 		return -1;
+	}
 	if (e->active_changed && objects_set_active(l->store, l->key, e->active, err) < 0)
 		return -1;
 	return active_update(l->store, err) < 0 ? -1 : store_commit(l->store, err);
@@ -131,7 +136,7 @@ static int local_save(struct backend *b, struct store_edit *e, struct err *err)
 		rc = 0;
 		goto out;
 	}
-	if (!was_there)
+	if (!was_there && stored_edit_check(l->conf, err) == 0)
 		l->store = registry_open(l->conf->state_dir, STORE_WRITE, err);
 	if (l->store && store_begin(l->store, err) == 0) {
 		rc = write_out(l, e, changes, n, was_there, a, err);
@@ -155,7 +160,7 @@ static int local_assigned(struct backend *b, const char *gpo, const char **ret_d
 	return err_set(err, ERR_UNSUPPORTED, "'%.100s': GPOs are in the domain, not in the %s", gpo, local_of(b)->where);
 }
 
-static int local_users(struct backend *b, const char *policy_dn, const char ***ret, size_t *ret_n, struct arena *a, struct err *err)
+static int local_users(struct backend *b, const char *policy_dn, struct gpo_user **ret, size_t *ret_n, struct arena *a, struct err *err)
 {
 	(void)b;
 	(void)policy_dn;

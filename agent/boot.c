@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "agent/bootimage.h"
 #include "agent/conf.h"
@@ -13,8 +14,16 @@
 #include "nft/ruleset.h"
 #include "schema/arena.h"
 
-/* No image: nothing was ever assigned here.  One that cannot be believed: block, until the
- * daemon has found out what should be in force. */
+static bool exists(const struct conf *c, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", c->state_dir, name);
+	return access(path, F_OK) == 0;
+}
+
+/* No image: nothing was ever assigned here; but beside a store it was lost, or not written yet, and stateful is what
+ * automatic would be.  One that cannot be believed: block, until the daemon has found out what should be in force. */
 static void choose(enum boot_mode *mode, struct settings *s, const struct conf *c)
 {
 	struct gen_part *parts = NULL;
@@ -26,12 +35,14 @@ static void choose(enum boot_mode *mode, struct settings *s, const struct conf *
 	settings_default(s);
 	*mode = BOOT_PERMIT;
 	bootimage_path(path, c);
-	if (!a)
+	if (!a) {
 		err_nomem(&err);
-	else if (image_read(path, &parts, &n, a, &err) == 0)
+	} else if (image_read(path, &parts, &n, a, &err) == 0) {
 		bootimage_mode(mode, s, parts, n, &err);
-	else if (err.code == ERR_ABSENT)
+	} else if (err.code == ERR_ABSENT) {
 		err = (struct err){ 0 };
+		*mode = exists(c, "registry.db") || exists(c, "store.db") ? BOOT_STATEFUL : BOOT_PERMIT;
+	}
 	arena_free(a);
 	if (err.code == ERR_NONE)
 		return;

@@ -17,7 +17,7 @@ void bootimage_path(char out[static PATH_MAX], const struct conf *c)
 	snprintf(out, PATH_MAX, "%s/boot.image", c->state_dir);
 }
 
-bool bootimage_domain_part(const char *name)
+bool bootimage_is_domain_part(const char *name)
 {
 	for (size_t i = 0; i < N_STORED; i++)
 		if (!strcmp(name, stored_parts[i]))
@@ -69,7 +69,7 @@ static size_t choose(struct gen_part *new, const struct stored *s, const char *s
 		n_domain = n_old;
 	}
 	for (size_t i = 0; i < n_domain; i++)
-		if (bootimage_domain_part(domain[i].name))
+		if (bootimage_is_domain_part(domain[i].name))
 			new[n++] = domain[i];
 	if (*settings)
 		new[n++] = text_part("settings", settings);
@@ -123,7 +123,7 @@ int bootimage_mode(enum boot_mode *ret, struct settings *s, const struct gen_par
 
 	settings_default(s);
 	if (p && settings_read(s, p->text, p->len, err) < 0)
-		return err_prefix(err, "settings");
+		return -1;
 	*ret = s->boot_mode != BOOT_AUTO ? s->boot_mode : assigned ? BOOT_STATEFUL : BOOT_PERMIT;
 	return 0;
 }

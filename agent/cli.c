@@ -11,10 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/cli_text.h"
 #include "agent/conf.h"
 #include "agent/ctl.h"
 #include "agent/hostfacts.h"
 #include "schema/arena.h"
+#include "schema/utf.h"
 
 #define FACTS_MAX	65536	/* bytes of a --facts file */
 
@@ -41,7 +43,8 @@ static const struct cli_command commands[] = {
 	  "  ruleset    the nftables table it becomes\n"
 	  "  facts      addresses of this host's servers that the ruleset depends on\n\n"
 	  DIRECTORY_OPTIONS
-	  "  --facts FILE      addresses as 'show facts' prints them, instead of this host's\n" },
+	  "  --facts FILE      addresses as 'show facts' prints them, instead of this host's\n"
+	  "  --all             show rsop: of every computer of the directory, a summary; --json: each of them\n" },
 	{ "plan", cli_plan,
 	  "ipsecpol plan [--json] [options]\n"
 	  "What a refresh would change in the kernel.  Exit status 0: nothing, 2: something, 1: error.\n"
@@ -54,7 +57,7 @@ static const struct cli_command commands[] = {
 	  DIRECTORY_OPTIONS },
 	{ "reg", cli_reg, NULL },
 	{ "static", cli_static, NULL },
-	{ "dynamic", cli_dynamic_context, NULL },
+	{ "dynamic", cli_context_dynamic, NULL },
 	{ "exec", cli_exec,
 	  "ipsecpol exec [--atomic | --keep-going] [--store local|persistent|domain[:DNSNAME]] SCRIPT\n"
 	  "Run the lines of a netsh script; '-' is standard input.  The first line that fails ends it; what\n"
@@ -91,31 +94,36 @@ int cli_fail(const struct err *err)
 	return EXIT_FAILED;
 }
 
+int cli_fail_for(const struct err *err, const char *what)
+{
+	struct err told;
+
+	if (err->code != ERR_DENIED || geteuid() == 0)
+		return cli_fail(err);
+	err_set(&told, ERR_DENIED, "%s is for root", what);
+	return cli_fail(&told);
+}
+
 int cli_usage(const char *fmt, ...)
 {
+	char text[sizeof(((struct err *)NULL)->msg)];
 	va_list ap;
 
-	fputs("ipsecpol: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	utf8_clean(text, "");
+	fprintf(stderr, "ipsecpol: %s\n", text);
 	return EXIT_USAGE_ERROR;
 }
 
 int cli_print_json(json_t *j)
 {
 	struct err err;
-	int rc;
 
-	if (!j) {
-		err_nomem(&err);
+	if (json_print(j, stdout, &err) < 0)
 		return cli_fail(&err);
-	}
-	rc = json_dumpf(j, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(j);
-	return rc < 0 || fflush(stdout) != 0 ? EXIT_FAILED : EXIT_DONE;
+	return fflush(stdout) != 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 /* ---- the directory ---- */
@@ -135,14 +143,17 @@ bool cli_is_self(const struct cli *c)
 	return !c->computer || !strcasecmp(c->computer, c->conf->computer);
 }
 
-int cli_collect(struct cli *c, struct collected *ret, struct err *err)
+struct directory_conf cli_directory(const struct cli *c)
 {
-	struct gp_options o = { .wmi_allow = c->conf->wmi_allow };
-	struct directory_conf d = {
+	return (struct directory_conf){
 		.conf = c->conf, .uri = c->directory ? c->directory : c->conf->uri,
 		.site = c->site ? c->site : c->conf->site,
 		.keytab_fd = -1, .password_fd = -1, .tls_key_fd = -1,
 	};
+}
+
+int cli_subject(struct cli *c, struct gp_subject *ret, struct err *err)
+{
 	struct gp_subject who = {
 		.computer = c->computer ? c->computer : c->conf->computer,
 		.domain = c->domain ? c->domain : c->conf->domain,
@@ -154,7 +165,17 @@ int cli_collect(struct cli *c, struct collected *ret, struct err *err)
 		who.site = c->conf->site;
 	if (who.self && subject_addresses(&who, c->arena, err) < 0)
 		return -1;
-	return collect(ret, &d, &who, &o, err);
+	*ret = who;
+	return 0;
+}
+
+int cli_collect(struct cli *c, struct collected *ret, struct err *err)
+{
+	const struct gp_options o = { .wmi_allow = c->conf->wmi_allow };
+	const struct directory_conf d = cli_directory(c);
+	struct gp_subject who;
+
+	return cli_subject(c, &who, err) < 0 ? -1 : collect(ret, &d, &who, &o, err);
 }
 
 static int read_facts_file(struct cli *c, struct host_facts **ret, struct err *err)
@@ -199,6 +220,21 @@ static const struct cli_command *find_command(const char *name)
 	return NULL;
 }
 
+/* What getopt has returned '?' or ':' about. */
+static int option_refuse(int opt, char *const *argv, const struct cli_command *cmd)
+{
+	const char *word = argv[optind - 1], *where = cmd ? cmd->name : "", *blank = cmd ? " " : "";
+
+	if (opt == ':')
+		return cli_usage("option '%.40s' needs a value; 'ipsecpol %s%s--help' tells more", word, where, blank);
+	if (optopt && !strncmp(word, "--", 2))
+		return cli_usage("option '%.*s' takes no value", (int)(strcspn(word, "=") < 40 ? strcspn(word, "=") : 40), word);
+	if (optopt)
+		return cli_usage("there is no option '-%c'; 'ipsecpol %s%s--help' tells what there is", optopt, where, blank);
+	return cli_usage("there is no option '%.*s', or several begin so; 'ipsecpol %s%s--help' tells what there is",
+	    (int)(strcspn(word, "=") < 40 ? strcspn(word, "=") : 40), word, where, blank);
+}
+
 /* Options may stand before and after the command word.  0, or an exit status + 1000 to end with. */
 #define END(status)	((status) + 1000)
 static int parse_options(struct cli *c, int argc, char **argv, const struct cli_command *cmd)
@@ -208,13 +244,14 @@ static int parse_options(struct cli *c, int argc, char **argv, const struct cli_
 		{ "computer", required_argument, NULL, 'n' }, { "site", required_argument, NULL, 's' },
 		{ "domain", required_argument, NULL, 'D' }, { "facts", required_argument, NULL, 'f' },
 		{ "store", required_argument, NULL, 'S' }, { "atomic", no_argument, NULL, 'a' },
-		{ "keep-going", no_argument, NULL, 'k' },
+		{ "keep-going", no_argument, NULL, 'k' }, { "all", no_argument, NULL, 'A' },
 		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' }, { 0 },
 	};
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, cmd ? "h" : "+h", opts, NULL)) != -1) {
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, cmd ? ":h" : "+:h", opts, NULL)) != -1) {
 		switch (opt) {
 		case 'c': c->config = optarg; break;
 		case 'd': c->directory = optarg; break;
@@ -225,6 +262,7 @@ static int parse_options(struct cli *c, int argc, char **argv, const struct cli_
 		case 'S': c->store = optarg; break;
 		case 'a': c->atomic = true; break;
 		case 'k': c->keep_going = true; break;
+		case 'A': c->all = true; break;
 		case 'j': c->json = true; break;
 		case 'V':
 			puts("ipsecpol " PACKAGE_VERSION);
@@ -236,8 +274,7 @@ static int parse_options(struct cli *c, int argc, char **argv, const struct cli_
 				print_usage(stdout);
 			return END(EXIT_DONE);
 		default:
-			fprintf(stderr, "'ipsecpol %s%s--help' tells what there is\n", cmd ? cmd->name : "", cmd ? " " : "");
-			return END(EXIT_USAGE_ERROR);
+			return END(option_refuse(opt, argv, cmd));
 		}
 	}
 	return 0;
@@ -249,7 +286,6 @@ static int command_run(struct cli *c, const struct cli_command *cmd, int argc, c
 	struct err err = { 0 };
 	int rc;
 
-	argv[0] = (char *)"ipsecpol";	/* getopt puts it before its messages */
 	optind = cmd->help ? 0 : 1;
 	rc = cmd->help ? parse_options(c, argc, argv, cmd) : 0;
 	if (rc)
@@ -266,7 +302,7 @@ int cli_plain(const struct cli *c, int argc, char **argv)
 	const struct cli_command *cmd = find_command(argv[0]);
 	struct cli own = *c;
 
-	return cmd ? command_run(&own, cmd, argc, argv) : cli_usage("there is no command '%s'", argv[0]);
+	return cmd ? command_run(&own, cmd, argc, argv) : cli_usage("there is no command '%.40s'", argv[0]);
 }
 
 /* `ipsecpol` alone: the shell on a terminal, a script where something is piped in. */
@@ -304,10 +340,14 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	cmd = find_command(argv[optind]);
-	if (cmd)
+	if (!cmd && optind + 1 == argc && (!strcmp(argv[optind], "help") || !strcmp(argv[optind], "?") || !strcmp(argv[optind], "/?"))) {
+		print_usage(stdout);
+		rc = EXIT_DONE;
+	} else if (cmd) {
 		rc = command_run(&c, cmd, argc - optind, argv + optind);
-	else
-		rc = cli_usage("there is no command '%s'; 'ipsecpol --help' lists them", argv[optind]);
+	} else {
+		rc = cli_usage("there is no command '%.40s'; 'ipsecpol --help' lists them", argv[optind]);
+	}
 out:
 	conf_free(c.conf);
 	arena_free(c.arena);

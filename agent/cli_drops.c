@@ -9,6 +9,7 @@
 
 #include "agent/cli.h"
 #include "agent/cli_dynamic.h"
+#include "agent/cli_text.h"
 #include "agent/diag.h"
 #include "schema/arena.h"
 #include "schema/settings.h"
@@ -66,7 +67,8 @@ static int answer_print(const struct cli *c, const json_t *answer, FILE *out, st
 			drop_print(json_array_get(drops, i), out);
 			continue;
 		}
-		json_dumpf(json_array_get(drops, i), out, JSON_COMPACT);
+		if (json_print_compact(json_array_get(drops, i), out, err) < 0)
+			return -1;
 		fputc('\n', out);
 	}
 	return fflush(out) == 0 && !ferror(out) ? 0 : err_set(err, ERR_SYSTEM, "writing the output: %m");

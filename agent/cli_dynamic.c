@@ -21,18 +21,6 @@ const char *json_text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
-int dynamic_json(json_t *j, FILE *out, struct err *err)
-{
-	bool ok = j && json_dumpf(j, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF;
-
-	if (!j)
-		err_nomem(err);
-	else if (!ok)
-		err_set(err, ERR_SYSTEM, "writing the output: %m");
-	json_decref(j);
-	return ok ? 0 : -1;
-}
-
 const char *clean_text(struct cli *c, const char *s)
 {
 	char *copy = arena_strdup(c->arena, s);
@@ -53,7 +41,7 @@ struct side {
 
 static struct netsh_value *value_of(struct netsh_args *a, const char *tag)
 {
-	return (struct netsh_value *)arg_find(a, tag);
+	return (struct netsh_value *)netsh_arg(a, tag);
 }
 
 static int side_look(struct side *s, struct cli *c, struct netsh_args *a, const char *tag, const char *mask_tag, struct err *err)
@@ -159,7 +147,7 @@ static int run_edit(struct cli *c, const struct netsh_args *a, struct err *err)
 	return 0;
 }
 
-int cli_dynamic(struct cli *c, const struct netsh_args *a, FILE *out, struct err *err)
+int cli_dynamic_run(struct cli *c, const struct netsh_args *a, FILE *out, struct err *err)
 {
 	switch (a->command->id) {
 	case CMD_DYN_SET_CONFIG:

@@ -1,4 +1,4 @@
-/* agent/cli_dynamic.h - the parts of cli_dynamic() (agent/cli.h): what it edits goes to the daemon, the
+/* agent/cli_dynamic.h - the parts of cli_dynamic_run() (agent/cli.h): what it edits goes to the daemon, the
  * service's settings to registry.db. */
 #ifndef AGENT_CLI_DYNAMIC_H
 #define AGENT_CLI_DYNAMIC_H
@@ -17,8 +17,6 @@ int dynamic_show_drops(struct cli *c, FILE *out, struct err *err);	/* cli_drops.
 
 /* What of JSON objects; "" and 0: not there. */
 const char *json_text(const struct json_t *o, const char *key);
-/* Prints it, and a newline.  Takes j; NULL: no memory. */
-int dynamic_json(struct json_t *j, FILE *out, struct err *err);
 /* Of a line for people: hidden characters as '?', in a buffer of the call's own arena. */
 const char *clean_text(struct cli *c, const char *s);
 

@@ -6,10 +6,10 @@
 
 #include "agent/cli.h"
 #include "agent/cli_dynamic.h"
+#include "agent/cli_text.h"
 #include "agent/conf.h"
 #include "agent/netsh.h"
 #include "agent/sources.h"
-#include "agent/static.h"
 #include "schema/settings.h"
 #include "store/settings.h"
 #include "store/store.h"
@@ -19,7 +19,7 @@
 /* An enum setting, or -1. */
 static int setting_of(const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *v = arg_find(a, "property");
+	const struct netsh_value *v = netsh_arg(a, "property");
 	int k = v ? setting_find(v->text) : -1;
 
 	if (!v)
@@ -29,14 +29,15 @@ static int setting_of(const struct netsh_args *a, struct err *err)
 
 static int settings_edit(struct settings *s, enum setting k, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *value = arg_find(a, "value"), *until = arg_find(a, "until");
+	const struct netsh_value *value = netsh_arg(a, "value"), *until = netsh_arg(a, "until");
 
 	if (!value)
 		return err_set(err, ERR_FORMAT, "'value' is missing: %s", setting_values(k));
 	if (until && k != SET_DIAGNOSTICS)
 		return err_set(err, ERR_FORMAT, "'until' goes with property=ipsecdiagnostics, not with %s", setting_name(k));
 	if (setting_parse(s, k, value->text, err) < 0)
-		return -1;
+		return k != SET_DIAGNOSTICS_UNTIL ? -1 : err_set(err, ERR_FORMAT, "'value': '%.40s' is not the seconds since 1970, none "
+		    "or default; 'ipsecdiagnostics value=7 until=5min' is simpler", value->text);
 	if (until && !s->diagnostics)
 		return err_set(err, ERR_FORMAT, "'until' goes with diagnostics that are on, not with value=%s", value->text);
 	/* A new level without an end does not end when an older one would have. */
@@ -47,7 +48,7 @@ static int settings_edit(struct settings *s, enum setting k, const struct netsh_
 
 static int settings_store(struct cli *c, enum setting k, const struct netsh_args *a, struct settings *ret, struct err *err)
 {
-	struct store *reg = registry_open(c->conf->state_dir, STORE_WRITE, err);
+	struct store *reg = stored_edit_check(c->conf, err) < 0 ? NULL : registry_open(c->conf->state_dir, STORE_WRITE, err);
 	int rc = -1;
 
 	if (!reg)
@@ -109,7 +110,7 @@ int dynamic_set_config(struct cli *c, const struct netsh_args *a, FILE *out, str
 		return err_prefix(err, "%s is stored, but not in force", setting_name(k));
 	if (c->json) {
 		setting_text(&s, k, text);
-		return dynamic_json(json_pack("{s:s, s:s, s:s}", "property", setting_name(k), "value", text, "takes_effect",
+		return json_print(json_pack("{s:s, s:s, s:s}", "property", setting_name(k), "value", text, "takes_effect",
 		    when_text(k, running)), out, err);
 	}
 	setting_print(&s, k, when_text(k, running), out);
@@ -143,7 +144,7 @@ static int config_json(const struct settings *s, json_t *running, FILE *out, str
 		setting_text(s, (enum setting)k, text);
 		json_object_set_new(stored, setting_name((enum setting)k), json_string(text));
 	}
-	return dynamic_json(json_pack("{s:o, s:o, s:o, s:b}", "stored", stored, "in_force", used ? json_incref(used) : json_null(),
+	return json_print(json_pack("{s:o, s:o, s:o, s:b}", "stored", stored, "in_force", used ? json_incref(used) : json_null(),
 	    "diagnostics_level", running ? json_incref(json_object_get(running, "diagnostics_level")) : json_null(),
 	    "running", running != NULL), out, err);
 }

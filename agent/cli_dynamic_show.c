@@ -8,9 +8,11 @@
 
 #include "agent/cli.h"
 #include "agent/cli_dynamic.h"
+#include "agent/cli_text.h"
 #include "agent/netsh.h"
 #include "agent/static.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/utf.h"
 
@@ -29,14 +31,19 @@ static const char *upper(struct cli *c, const char *s)
 	return copy ? copy : "?";
 }
 
+static bool is_all(const char *name)
+{
+	return ascii_equal(name, "all");
+}
+
 static bool name_wanted(const struct netsh_args *a, const json_t *o, const char *const *keys)
 {
-	const struct netsh_value *v = arg_find(a, "name");
+	const struct netsh_value *v = netsh_arg(a, "name");
 
-	if (!v || name_same(v->text, "all") || arg_find(a, "all"))
+	if (!v || is_all(v->text) || netsh_arg(a, "all"))
 		return true;
 	for (; *keys; keys++)
-		if (name_same(v->text, json_text(o, *keys)))
+		if (ascii_equal(v->text, json_text(o, *keys)))
 			return true;
 	return false;
 }
@@ -44,7 +51,7 @@ static bool name_wanted(const struct netsh_args *a, const json_t *o, const char 
 /* As the daemon writes it: the address with its mask. */
 static bool addr_wanted(const struct netsh_args *a, const char *tag, const char *mask_tag, const char *have)
 {
-	const struct netsh_value *v = arg_find(a, tag), *mask = arg_find(a, mask_tag);
+	const struct netsh_value *v = netsh_arg(a, tag), *mask = netsh_arg(a, mask_tag);
 	char want[IPSEC_ADDR_TEXT];
 	struct ipsec_addr addr;
 
@@ -61,14 +68,14 @@ static bool addr_wanted(const struct netsh_args *a, const char *tag, const char 
 
 static bool number_wanted(const struct netsh_args *a, const char *tag, const json_t *have)
 {
-	const struct netsh_value *v = arg_find(a, tag);
+	const struct netsh_value *v = netsh_arg(a, tag);
 
 	return !v || (json_is_integer(have) && (uint64_t)json_integer_value(have) == v->number);
 }
 
 static bool action_wanted(const struct netsh_args *a, const char *tag, const char *have)
 {
-	return !arg_find(a, tag) || arg_word(a, tag, have);
+	return !netsh_arg(a, tag) || arg_word(a, tag, have);
 }
 
 static bool ends_wanted(const struct netsh_args *a, const json_t *o)
@@ -84,7 +91,7 @@ static bool rule_wanted(const struct netsh_args *a, const json_t *o)
 
 	return ends_wanted(a, o) && action_wanted(a, "actioninbound", json_text(o, "inbound")) &&
 	    action_wanted(a, "actionoutbound", json_text(o, "outbound")) &&
-	    (!arg_find(a, "type") || arg_word(a, "type", tunnel ? "tunnel" : "transport"));
+	    (!netsh_arg(a, "type") || arg_word(a, "type", tunnel ? "tunnel" : "transport"));
 }
 
 static bool policy_wanted(const struct netsh_args *a, const json_t *o)
@@ -99,7 +106,7 @@ static bool direction_wanted(const struct netsh_args *a, const char *tag, const 
 {
 	const char *direction = json_text(o, "direction");
 
-	if (!arg_find(a, tag))
+	if (!netsh_arg(a, tag))
 		return true;
 	return arg_word(a, tag, json_text(o, "action")) && (!strcmp(direction, word) || !strcmp(direction, "both"));
 }
@@ -161,7 +168,7 @@ static const char *port_text(struct cli *c, const json_t *port)
 static const char *protocol_text(struct cli *c, const json_t *o)
 {
 	const json_int_t n = json_integer_value(json_object_get(o, "protocol"));
-	const char *s = n ? words_protocol(c->arena, (uint8_t)n) : "ANY";
+	const char *s = n == IPPROTO_ICMPV6 ? "ICMPv6" : n ? words_protocol(c->arena, (uint8_t)n) : "ANY";
 
 	return s ? s : "?";
 }
@@ -197,15 +204,23 @@ static const char *qm_offers_text(struct cli *c, const json_t *offers)
 	return s ? s : "?";
 }
 
+static const char *yes_word(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key)) ? "yes" : "no";
+}
+
+/* As words_auth. */
 static const char *auth_text(struct cli *c, const json_t *auth)
 {
 	const char *s = "";
 
 	for (size_t i = 0; s && i < json_array_size(auth); i++) {
 		const json_t *m = json_array_get(auth, i);
-		const char *ca = json_text(m, "ca");
+		const char *ca = json_text(m, "ca"), *method = json_text(m, "method");
 
-		s = arena_printf(c->arena, "%s%s%s%s%s%s", s, *s ? ", " : "", json_text(m, "method"), *ca ? " \"" : "", ca, *ca ? "\"" : "");
+		method = *ca ? "rootca " : !strcmp(method, "preshared-key") ? "psk ***" : method;
+		s = arena_printf(c->arena, "%s%s%s%s%s%s%s%s", s, *s ? ", " : "", method, ca, *ca ? " certmap:" : "",
+		    *ca ? yes_word(m, "certmap") : "", *ca ? " excludecaname:" : "", *ca ? yes_word(m, "excludecaname") : "");
 	}
 	return s ? s : "?";
 }
@@ -213,6 +228,19 @@ static const char *auth_text(struct cli *c, const json_t *auth)
 static const char *number_text(struct cli *c, const json_t *o, const char *key, const char *unit)
 {
 	const char *s = arena_printf(c->arena, "%lld%s", (long long)json_integer_value(json_object_get(o, key)), unit);
+
+	return s ? s : "?";
+}
+
+static const char *yes_text(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key)) ? "YES" : "NO";
+}
+
+static const char *minutes_text(struct cli *c, const json_t *o, const char *key)
+{
+	const json_int_t n = json_integer_value(json_object_get(o, key));
+	const char *s = n % 60 ? arena_printf(c->arena, "%lld seconds", (long long)n) : arena_printf(c->arena, "%lld minutes", (long long)n / 60);
 
 	return s ? s : "?";
 }
@@ -227,46 +255,47 @@ static void maybe_line(FILE *out, const char *key, const char *value)
 
 static void mm_print(struct cli *c, const struct netsh_args *a, const json_t *o, FILE *out)
 {
-	const json_int_t limit = json_integer_value(json_object_get(o, "quick_mode_limit"));
-
 	(void)a;
-	list_line(out, "Main mode policy", json_text(o, "name"));
-	list_line(out, "Offers", mm_offers_text(c, json_object_get(o, "offers")));
-	list_line(out, "Lifetime", number_text(c, o, "lifetime_seconds", " s"));
-	list_line(out, "Soft SA lifetime", number_text(c, o, "soft_sa_seconds", " s"));
-	list_line(out, "Quick modes", limit ? number_text(c, o, "quick_mode_limit", " per main mode") : "no limit");
+	list_line(out, "MM Policy Name", json_text(o, "name"));
+	list_line(out, "Quick Modes per MM", number_text(c, o, "quick_mode_limit", ""));
+	list_line(out, "MM Lifetime", minutes_text(c, o, "lifetime_seconds"));
+	list_line(out, "Soft SA Lifetime", minutes_text(c, o, "soft_sa_seconds"));
+	list_line(out, "MM Security Methods", mm_offers_text(c, json_object_get(o, "offers")));
 }
 
 static void qm_print(struct cli *c, const struct netsh_args *a, const json_t *o, FILE *out)
 {
 	(void)a;
-	list_line(out, "Quick mode policy", json_text(o, "name"));
-	list_line(out, "Offers", qm_offers_text(c, json_object_get(o, "offers")));
-	list_line(out, "PFS group", json_text(o, "pfs_group"));
-	list_line(out, "Soft", json_is_true(json_object_get(o, "soft")) ? "yes" : "no");
+	list_line(out, "QM Policy Name", json_text(o, "name"));
+	list_line(out, "Allow Unsecured", yes_text(o, "soft"));
+	list_line(out, "PFS Group", upper(c, json_text(o, "pfs_group")));
+	list_line(out, "Security Methods", qm_offers_text(c, json_object_get(o, "offers")));
 }
 
 static void ends_print(struct cli *c, const struct netsh_args *a, const json_t *o, FILE *out)
 {
-	list_line(out, "Source", addr_shown(c, a, json_text(o, "src")));
-	list_line(out, "Destination", addr_shown(c, a, json_text(o, "dst")));
+	list_line(out, "Mirrored", yes_text(o, "mirrored"));
+	list_line(out, "Source Address", addr_shown(c, a, json_text(o, "src")));
+	list_line(out, "Destination Address", addr_shown(c, a, json_text(o, "dst")));
 	list_line(out, "Protocol", protocol_text(c, o));
-	list_line(out, "Source port", port_text(c, json_object_get(o, "src_port")));
-	list_line(out, "Destination port", port_text(c, json_object_get(o, "dst_port")));
-	list_line(out, "Mirrored", json_is_true(json_object_get(o, "mirrored")) ? "yes" : "no");
+	list_line(out, "Source Port", upper(c, port_text(c, json_object_get(o, "src_port"))));
+	list_line(out, "Destination Port", upper(c, port_text(c, json_object_get(o, "dst_port"))));
 }
 
 static void rule_print(struct cli *c, const struct netsh_args *a, const json_t *o, FILE *out)
 {
+	const bool negotiates = !strcmp(json_text(o, "inbound"), "negotiate") || !strcmp(json_text(o, "outbound"), "negotiate");
+
 	ends_print(c, a, o, out);
-	list_line(out, "Connections", json_text(o, "conntype"));
-	maybe_line(out, "Tunnel to", json_text(o, "tunnel"));
-	list_line(out, "Inbound", json_text(o, "inbound"));
-	list_line(out, "Outbound", json_text(o, "outbound"));
-	maybe_line(out, "Main mode policy", json_text(o, "mmpolicy"));
-	maybe_line(out, "Quick mode policy", json_text(o, "qmpolicy"));
-	list_line(out, "Authentication", auth_text(c, json_object_get(o, "auth")));
-	list_line(out, "Rule id", json_text(o, "id"));
+	list_line(out, "Connection Type", json_text(o, "conntype"));
+	maybe_line(out, "Tunnel Endpoint", json_text(o, "tunnel"));
+	list_line(out, "Inbound Action", json_text(o, "inbound"));
+	list_line(out, "Outbound Action", json_text(o, "outbound"));
+	maybe_line(out, "MM Policy Name", json_text(o, "mmpolicy"));
+	maybe_line(out, "QM Policy Name", json_text(o, "qmpolicy"));
+	if (negotiates)
+		list_line(out, "Authentication", auth_text(c, json_object_get(o, "auth")));
+	list_line(out, "Rule ID", json_text(o, "id"));
 }
 
 typedef bool wanted_fn(const struct netsh_args *a, const json_t *o);
@@ -274,6 +303,8 @@ typedef void print_fn(struct cli *c, const struct netsh_args *a, const json_t *o
 
 static int show_list(struct cli *c, const struct netsh_args *a, const char *what, const char *key, wanted_fn *wanted, print_fn *print, FILE *out, struct err *err)
 {
+	const char *whose = !strcmp(what, "mmpolicy") ? "main mode policy" : !strcmp(what, "qmpolicy") ? "quick mode policy" : what;
+	const char *name = a->command->id == CMD_DYN_SHOW_ALL ? NULL : arg_text(a, "name", NULL);
 	json_t *answer = NULL, *all, *list = json_array();
 	int rc = 0;
 
@@ -285,10 +316,12 @@ static int show_list(struct cli *c, const struct netsh_args *a, const char *what
 	for (size_t i = 0; i < json_array_size(all); i++)
 		if (wanted(a, json_array_get(all, i)))
 			json_array_append(list, json_array_get(all, i));
-	if (c->json)
-		rc = dynamic_json(json_pack("{s:O}", key, list), out, err);
+	if (!json_array_size(list) && name && !is_all(name))
+		rc = err_set(err, ERR_ABSENT, "there is no dynamic %s '%s'", whose, name);
+	else if (c->json)
+		rc = json_print(json_pack("{s:O}", key, list), out, err);
 	else if (!json_array_size(list))
-		fprintf(out, "There is no dynamic %s%s.\n", what, json_array_size(all) ? " like that" : "");
+		fprintf(out, "There is no dynamic %s%s.\n", whose, json_array_size(all) ? " like that" : "");
 	for (size_t i = 0; !c->json && i < json_array_size(list); i++) {
 		if (i)
 			fputc('\n', out);
@@ -304,6 +337,7 @@ static int show_list(struct cli *c, const struct netsh_args *a, const char *what
 struct listing {
 	const char	*what;		/* "mm" or "qm" */
 	size_t		 n;		/* printed so far */
+	bool		 begun;		/* the JSON */
 };
 
 static void where_print(struct cli *c, const json_t *o, FILE *out)
@@ -326,6 +360,9 @@ static void qmfilter_print(struct cli *c, const struct netsh_args *a, const json
 
 	fprintf(out, "%-8s %-9s %s > %s", json_text(o, "direction"), json_text(o, "action"), addr_shown(c, a, json_text(o, "src")),
 	    addr_shown(c, a, json_text(o, "dst")));
+	/* Unless an address says it. */
+	if (json_is_integer(json_object_get(o, "family")) && !strpbrk(json_text(o, "src"), ".:") && !strpbrk(json_text(o, "dst"), ".:"))
+		fprintf(out, ", IPv%lld", (long long)json_integer_value(json_object_get(o, "family")));
 	fprintf(out, ", %s", protocol_text(c, o));
 	if (json_integer_value(json_object_get(o, "src_port")) || json_integer_value(json_object_get(o, "dst_port")) ||
 	    json_is_string(json_object_get(o, "src_port")) || json_is_string(json_object_get(o, "dst_port")))
@@ -369,9 +406,13 @@ static int page_print(struct cli *c, const struct netsh_args *a, struct listing 
 
 		if (!filter_wanted(a, o))
 			continue;
+		if (c->json && !l->begun)
+			fputs("{\n  \"filters\": [", out);
+		l->begun = true;
 		if (c->json) {
 			fputs(l->n ? ",\n    " : "\n    ", out);
-			json_dumpf(o, out, JSON_COMPACT);
+			if (json_print_compact(o, out, err) < 0)
+				break;
 		} else if (!strcmp(l->what, "mm")) {
 			mmfilter_print(c, a, o, out);
 		} else {
@@ -395,6 +436,7 @@ static json_t *page_wanted(const struct netsh_args *a, const char *what, json_in
 
 static int show_filters(struct cli *c, const struct netsh_args *a, const char *what, FILE *out, struct err *err)
 {
+	const char *name = arg_text(a, "name", NULL);
 	struct listing l = { .what = what };
 	json_int_t from = 0, stamp = 0;
 	json_t *answer = NULL, *next;
@@ -404,8 +446,6 @@ static int show_filters(struct cli *c, const struct netsh_args *a, const char *w
 	while (more && rc == 0) {
 		if (cli_ask(c, &answer, "org.ipsecpol.Filters", page_wanted(a, what, from, stamp), ASK_SECONDS, err) < 0)
 			return -1;
-		if (!from && c->json)
-			fputs("{\n  \"filters\": [", out);
 		rc = page_print(c, a, &l, json_object_get(answer, "filters"), out, err);
 		next = json_object_get(answer, "next");
 		more = json_is_integer(next);
@@ -413,8 +453,10 @@ static int show_filters(struct cli *c, const struct netsh_args *a, const char *w
 		stamp = json_integer_value(json_object_get(answer, "stamp"));
 		json_decref(answer);
 	}
+	if (rc == 0 && !l.n && name && !is_all(name))
+		return err_set(err, ERR_ABSENT, "there is no %s mode filter of '%s' in effect", !strcmp(what, "mm") ? "main" : "quick", name);
 	if (c->json)
-		fputs(l.n ? "\n  ]\n}\n" : "]\n}\n", out);
+		fputs(l.begun ? "\n  ]\n}\n" : "{\n  \"filters\": []\n}\n", out);
 	else if (!l.n)
 		fprintf(out, "There is no such %s mode filter in effect.\n", !strcmp(what, "mm") ? "main" : "quick");
 	return rc;
@@ -425,7 +467,7 @@ static int show_filters(struct cli *c, const struct netsh_args *a, const char *w
 static int show_sas(struct cli *c, const char *which, FILE *out, struct err *err)
 {
 	if (c->json)
-		return dynamic_json(json_pack("{s:[], s:n}", "associations", "ike"), out, err);
+		return json_print(json_pack("{s:[], s:n}", "associations", "ike"), out, err);
 	fprintf(out, "There is no %s mode association: " NO_IKE ".\n", which);
 	return 0;
 }
@@ -447,12 +489,12 @@ static json_t *xfrm_json(void)
 
 static int show_stats(struct cli *c, const struct netsh_args *a, FILE *out, struct err *err)
 {
-	const bool ike = !arg_find(a, "type") || !arg_word(a, "type", "ipsec"), ipsec = !arg_find(a, "type") || !arg_word(a, "type", "ike");
+	const bool ike = !netsh_arg(a, "type") || !arg_word(a, "type", "ipsec"), ipsec = !netsh_arg(a, "type") || !arg_word(a, "type", "ike");
 	json_t *errors = ipsec ? xfrm_json() : json_null(), *value;
 	const char *key;
 
 	if (c->json)
-		return dynamic_json(json_pack("{s:n, s:o}", "ike", "ipsec_errors", errors), out, err);
+		return json_print(json_pack("{s:n, s:o}", "ike", "ipsec_errors", errors), out, err);
 	if (ike)
 		fputs("IKE: no statistics, " NO_IKE ".\n", out);
 	if (ipsec && json_is_null(errors))
@@ -481,7 +523,12 @@ static int show_all(struct cli *c, const struct netsh_args *a, FILE *out, struct
 		{ CMD_DYN_SHOW_CONFIG, "config", "Configuration" },
 	};
 	const size_t n = sizeof(parts) / sizeof(parts[0]);
+	json_t *answer = NULL;
 
+	/* Nothing is printed when there is nobody to ask. */
+	if (cli_ask(c, &answer, "org.ipsecpol.Config", NULL, ASK_SECONDS, err) < 0)
+		return -1;
+	json_decref(answer);
 	for (size_t i = 0; i < n; i++) {
 		struct netsh_args one = { .command = netsh_command(parts[i].id), .values = a->values, .n_values = a->n_values };
 
@@ -489,7 +536,7 @@ static int show_all(struct cli *c, const struct netsh_args *a, FILE *out, struct
 			fprintf(out, "%s\"%s\": ", i ? "," : "{", parts[i].key);
 		else
 			list_heading(out, parts[i].heading);
-		if (cli_dynamic(c, &one, out, err) < 0)
+		if (cli_dynamic_run(c, &one, out, err) < 0)
 			return -1;
 	}
 	if (c->json)

@@ -53,13 +53,20 @@ static int context_run(struct cli *c, enum netsh_context context)
 	if (netsh_parse(&args, c->arena, context, c->argv, (size_t)c->argc, &err) < 0)
 		return err.code == ERR_NOMEM ? cli_fail(&err) : cli_usage("%s", err.msg);
 	if (context == NETSH_DYNAMIC) {
-		rc = cli_dynamic(c, &args, stdout, &err);
-		return rc < 0 ? cli_fail(&err) : output_end(EXIT_DONE);
+		rc = cli_dynamic_run(c, &args, stdout, &err);
+		if (rc < 0)
+			return args.command->id == CMD_DYN_SET_CONFIG ? cli_fail_for(&err, "'dynamic set config'") : cli_fail(&err);
+		return output_end(EXIT_DONE);
 	}
 	s = script_open(c, SCRIPT_INTERACTIVE, &err);
 	if (!s)
 		return cli_usage("%s", err.msg);
-	rc = script_args(s, &args, &err) < 0 || script_flush(s, &err) < 0 ? cli_fail(&err) : output_end(EXIT_DONE);
+	if (script_args(s, &args, &err) == 0 && script_flush(s, &err) == 0)
+		rc = output_end(EXIT_DONE);
+	else if (c->store && !strncmp(c->store, "domain", 6))
+		rc = cli_fail(&err);
+	else
+		rc = cli_fail_for(&err, c->store && !strcmp(c->store, "persistent") ? "the persistent store" : "the local store");
 	script_close(s);
 	return rc;
 }
@@ -69,7 +76,7 @@ int cli_static(struct cli *c)
 	return context_run(c, NETSH_STATIC);
 }
 
-int cli_dynamic_context(struct cli *c)
+int cli_context_dynamic(struct cli *c)
 {
 	return context_run(c, NETSH_DYNAMIC);
 }
@@ -105,7 +112,8 @@ static int file_read(char **ret, size_t *ret_len, int fd, const char *name, stru
 	*ret_len = wr.len - 1;
 	return 0;
 fail:
-	explicit_bzero(wr.p, wr.p ? wr.len : 0);
+	if (wr.p)
+		explicit_bzero(wr.p, wr.len);
 	free(wr.p);
 	return -1;
 }
@@ -248,7 +256,7 @@ int cli_exec(struct cli *c)
 	int fd, rc;
 
 	if (c->argc != 1)
-		return cli_usage(c->argc ? "unexpected argument '%s'" : "exec needs a script, or '-' for standard input", c->argc ? c->argv[1] : "");
+		return cli_usage(c->argc ? "unexpected argument '%.40s'" : "exec needs a script, or '-' for standard input", c->argc ? c->argv[1] : "");
 	if (c->atomic && c->keep_going)
 		return cli_usage("--atomic and --keep-going exclude each other");
 	if (!strcmp(c->argv[0], "-"))

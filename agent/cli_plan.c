@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/conf.h"
+#include "agent/ctl.h"
 #include "agent/refresh.h"
 #include "agent/sources.h"
 #include "gpo/rsop.h"
@@ -24,7 +25,7 @@ int cli_sources(struct cli *c, struct stored *stored, struct sources *ret, struc
 		return 0;
 	if (stored_load(stored, c->conf, err) < 0)
 		return -1;
-	return sources_take(ret, stored, true, err);
+	return sources_load(ret, stored, true, err);
 }
 
 /* Differences as text and their number. */
@@ -36,7 +37,7 @@ struct changes {
 static int check_arguments(const struct cli *c)
 {
 	if (c->argc)
-		return cli_usage("unexpected argument '%s'", c->argv[0]);
+		return cli_usage("unexpected argument '%.40s'", c->argv[0]);
 	return 0;
 }
 
@@ -62,6 +63,23 @@ static int read_kernel(const struct cli *c, struct ruleset **ret, const char **n
 	rc = nlsock_fetch(nl, ret, err);
 	nlsock_close(nl);
 	return rc;
+}
+
+/* They are in the service's memory alone. */
+static bool dynamic_rules_in_force(const struct cli *c)
+{
+	const json_t *stores;
+	json_t *status = NULL;
+	struct err ignored;
+	bool found = false;
+
+	if (!cli_is_self(c) || ctl_ask(&status, c->conf->socket, "org.ipsecpol.Status", NULL, 5, &ignored) < 0)
+		return false;
+	stores = json_object_get(json_object_get(status, "enforced"), "stores");
+	for (size_t i = 0; i < json_array_size(stores); i++)
+		found |= !strcmp(json_string_value(json_object_get(json_array_get(stores, i), "store")), "dynamic");
+	json_decref(status);
+	return found;
 }
 
 static int find_changes(struct changes *ret, const struct ruleset *want, const struct ruleset *have, struct err *err)
@@ -152,12 +170,13 @@ int cli_plan(struct cli *c)
 	struct gen_part *parts = NULL;
 	struct changes ch = { 0 };
 	struct stored stored = { 0 };
-	struct sources sources = SOURCES_NONE;
+	struct sources sources;
 	struct err err = { 0 };
 	const char *note = NULL;
 	size_t n = 0;
 	int rc = check_arguments(c);
 
+	sources_init(&sources);
 	if (rc)
 		return rc;
 	if (cli_facts(c, &facts, &err) < 0 || collect_parts(c, &col, &parts, &n, &err) < 0 ||
@@ -165,7 +184,8 @@ int cli_plan(struct cli *c)
 	    read_kernel(c, &have, &note, &err) < 0 || find_changes(&ch, want, have, &err) < 0)
 		rc = cli_fail(&err);
 	else
-		rc = print_changes(c, &col, &ch, note);
+		rc = print_changes(c, &col, &ch, note ? note : !dynamic_rules_in_force(c) ? NULL :
+		    "dynamic rules of the running service are no part of the plan: they are listed as removed, but a refresh keeps them");
 	free(ch.text);
 	sources_free(&sources);
 	stored_free(&stored);
@@ -245,7 +265,7 @@ out:
 int cli_apply(struct cli *c)
 {
 	struct stored stored = { 0 };
-	struct sources sources = SOURCES_NONE;
+	struct sources sources;
 	struct refresh_context ctx = { .conf = c->conf, .sources = &sources, .stored = &stored, .log = c->json ? NULL : stdout };
 	struct host_facts *facts = NULL;
 	struct err err = { 0 };
@@ -255,13 +275,15 @@ int cli_apply(struct cli *c)
 		return rc;
 	if (geteuid() != 0)
 		return cli_usage("apply changes the kernel's rules and is for root; 'plan' shows what it would do");
+	sources_init(&sources);
 	if (c->computer && !cli_is_self(c))
 		fprintf(stderr, "note: this host gets the policy of %s\n", c->computer);
 	rc = -1;
 	ctx.store = store_open(c->conf->state_dir, STORE_WRITE, &err);
 	if (!ctx.store && err.code == ERR_BUSY)
 		err_set(&err, ERR_BUSY, "ipsecpold is running: 'ipsecpol refresh' asks it");
-	if (ctx.store && (ctx.nl = nlsock_open(&err)) && cli_sources(c, &stored, &sources, &err) == 0 && stored_create(&stored, c->conf, &err) == 0 && cli_facts(c, &facts, &err) == 0) {
+	if (ctx.store && (ctx.nl = nlsock_open(&err)) && cli_sources(c, &stored, &sources, &err) == 0 &&
+	    stored_create(&stored, c->conf, &err) == 0 && cli_facts(c, &facts, &err) == 0) {
 		ctx.found = facts;
 		rc = apply(c, &ctx, &err);
 	}

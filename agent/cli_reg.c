@@ -138,7 +138,7 @@ static int all_read(struct tree *t, const char *dir, const char *path, struct er
 	if (r < 0 || c < 0)
 		return -1;
 	if (!r && !c && *path)
-		return err_set(err, ERR_ABSENT, "key '%s' does not exist", path);
+		return err_set(err, ERR_ABSENT, "key '%.100s' does not exist", path);
 	qsort(t->keys, t->n, sizeof(*t->keys), by_path);
 	return 0;
 }
@@ -273,8 +273,11 @@ static json_t *tree_json(const struct tree *t, bool secrets)
 
 	for (size_t i = 0; i < t->n; i++) {
 		const struct reg_key *k = &t->keys[i];
-		json_t *values = json_array();
+		json_t *values;
 
+		if (k->n_values == 0)
+			continue;
+		values = json_array();
 		for (size_t j = 0; j < k->n_values; j++) {
 			const struct reg_value *v = &k->values[j];
 			bool secret = !secrets && value_is_secret(k, v, t->a);
@@ -292,10 +295,12 @@ static int reg_query(struct cli *c, const char *key, bool secrets)
 	struct tree t = { .a = c->arena };
 	struct err err = { 0 };
 
-	if (secrets && geteuid() != 0)
-		return cli_usage("reg query --secrets is for root");
-	if (all_read(&t, c->conf->state_dir, path_argument(key), &err) < 0)
+	if (secrets && geteuid() != 0) {
+		err_set(&err, ERR_DENIED, "reg query --secrets is for root");
 		return cli_fail(&err);
+	}
+	if (all_read(&t, c->conf->state_dir, path_argument(key), &err) < 0)
+		return cli_fail_for(&err, "reg query");
 	if (c->json)
 		return cli_print_json(tree_json(&t, secrets));
 	tree_print(&t, secrets);
@@ -329,10 +334,12 @@ static const char help[] =
     "Usage: ipsecpol reg query [KEY] [--json] [--secrets]\n"
     "       ipsecpol reg export FILE [KEY] [--utf8]\n"
     "       ipsecpol reg import FILE\n"
+    "       ipsecpol reg restore\n"
     "The registry tree: the local and the persistent store, the settings of the service and the cached\n"
     "policy of the domain.  KEY begins at HKEY_LOCAL_MACHINE, written out or not; everything below it is meant.\n"
     "A file is what reg.exe writes and reads (UTF-16), or with --utf8 the same in UTF-8.  What is imported takes\n"
-    "effect as a whole or not at all; the cache cannot be imported.\n\n"
+    "effect as a whole or not at all; the cache cannot be imported.  restore makes a damaged or lost registry.db\n"
+    "again from what the boot image remembers: settings and the assigned policies.\n\n"
     "  --json      keys and values as JSON\n"
     "  --secrets   show pre-shared keys, too; for root\n";
 
@@ -357,7 +364,7 @@ static int words_read(struct words *w, struct cli *c)
 		else if (!strcmp(a, "--help") || !strcmp(a, "-h") || !strcmp(a, "help") || !strcmp(a, "?"))
 			w->help = true;
 		else if (*a == '-' || w->n == sizeof(w->word) / sizeof(w->word[0]))
-			return cli_usage("reg: unexpected '%s'; 'ipsecpol reg --help' tells what there is", a);
+			return cli_usage("reg: unexpected '%.40s'; 'ipsecpol reg --help' tells what there is", a);
 		else
 			w->word[w->n++] = a;
 	}
@@ -383,5 +390,7 @@ int cli_reg(struct cli *c)
 		return reg_export(c, w.word[1], w.n == 3 ? w.word[2] : "", w.utf8 ? REGFILE_UTF8 : REGFILE_UTF16);
 	if (!strcmp(verb, "import") && w.n == 2 && !w.secrets && !w.utf8 && !c->json)
 		return cli_reg_import(c, w.word[1]);
-	return cli_usage("reg wants 'query [KEY]', 'export FILE [KEY]' or 'import FILE'; 'ipsecpol reg --help' tells more");
+	if (!strcmp(verb, "restore") && w.n == 1 && !w.secrets && !w.utf8 && !c->json)
+		return cli_reg_restore(c);
+	return cli_usage("reg wants 'query [KEY]', 'export FILE [KEY]', 'import FILE' or 'restore'; 'ipsecpol reg --help' tells more");
 }

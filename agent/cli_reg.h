@@ -4,6 +4,7 @@
 
 struct cli;
 
+int cli_reg_restore(struct cli *c);	/* cli_reg_restore.c */
 int cli_reg_import(struct cli *c, const char *file);	/* cli_reg_import.c; EXIT_... */
 
 #endif

@@ -149,7 +149,7 @@ static int keys_import(struct store *s, const struct reg_key *keys, size_t n, st
 
 static int registry_import(struct cli *c, const struct reg_key *keys, size_t n, struct err *err)
 {
-	struct store *s = registry_open(c->conf->state_dir, STORE_WRITE, err);
+	struct store *s = stored_edit_check(c->conf, err) < 0 ? NULL : registry_open(c->conf->state_dir, STORE_WRITE, err);
 	int rc;
 
 	if (!s)
@@ -187,8 +187,10 @@ int cli_reg_import(struct cli *c, const char *file)
 	size_t len = 0, n = 0;
 	int rc;
 
-	if (geteuid() != 0)
-		return cli_usage("reg import is for root");
+	if (geteuid() != 0) {
+		err_set(&err, ERR_DENIED, "reg import is for root");
+		return cli_fail(&err);
+	}
 	rc = exchange_file_read(file, &text, &len, &err);
 	if (rc == 0)
 		rc = regfile_parse(&keys, &n, c->arena, text, len, &err);

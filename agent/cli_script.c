@@ -46,7 +46,7 @@ static int store_option(struct session_options *o, const char *text, struct err 
 			o->location = locations[i];
 			return 0;
 		}
-	return err_set(err, ERR_FORMAT, "--store '%s' is not local, persistent, domain or domain:DNSNAME", text);
+	return err_set(err, ERR_FORMAT, "--store '%.40s' is not local, persistent, domain or domain:DNSNAME", text);
 }
 
 struct script *script_open(struct cli *c, enum script_mode mode, struct err *err)
@@ -85,6 +85,11 @@ size_t script_written(const struct script *s)
 	return s->written;
 }
 
+size_t script_pending(const struct script *s)
+{
+	return s->session ? session_pending(s->session) : 0;
+}
+
 bool script_lost(const struct script *s)
 {
 	return s->lost;
@@ -101,7 +106,7 @@ const char *script_prompt(const struct script *s)
 
 int script_flush(struct script *s, struct err *err)
 {
-	size_t pending = s->session ? session_pending(s->session) : 0;
+	size_t pending = script_pending(s);
 
 	if (!pending)
 		return 0;
@@ -148,6 +153,24 @@ static bool is_word(const char *word, const char *name)
 	return netsh_match(word, strlen(word), name) == 2;
 }
 
+/* "netsh", "netsh.exe -c" in front of a context or a command */
+static void program_skip(char *const **words, size_t *n)
+{
+	static const char *const names[] = { "netsh", "netsh.exe", "ipsecpol" };
+	bool found = false;
+
+	for (size_t i = 0; *n && !found && i < sizeof(names) / sizeof(names[0]); i++)
+		found = is_word((*words)[0], names[i]);
+	if (!found)
+		return;
+	++*words;
+	--*n;
+	if (*n > 1 && is_word((*words)[0], "-c")) {
+		++*words;
+		--*n;
+	}
+}
+
 /* 1: it was one of these; 0; -1 */
 static int navigate(struct script *s, char *const *words, size_t n, struct err *err)
 {
@@ -168,10 +191,7 @@ static int navigate(struct script *s, char *const *words, size_t n, struct err *
 		words++;
 		n--;
 		to = PLACE_ROOT;
-		if (n && (is_word(words[0], "netsh") || is_word(words[0], "ipsecpol"))) {
-			words++;
-			n--;
-		}
+		program_skip(&words, &n);
 	}
 	to = words_enter(to, &words, &n);
 	if (n)
@@ -224,7 +244,7 @@ static int dynamic_command(struct script *s, const struct netsh_args *args, stru
 	own.arena = arena_new(0);
 	if (!own.arena)
 		return err_nomem(err);
-	rc = cli_dynamic(&own, args, stdout, err);
+	rc = cli_dynamic_run(&own, args, stdout, err);
 	arena_free(own.arena);
 	return rc;
 }
@@ -318,16 +338,14 @@ static int words_run(struct script *s, struct arena *a, char *const *words, size
 
 static enum script_result line_run(struct script *s, struct arena *a, const char *line, size_t len, struct err *err)
 {
-	char **words;
+	char **split, *const *words;
 	size_t n;
 	int rc;
 
-	if (netsh_split(&words, &n, a, line, len, err) < 0)
+	if (netsh_split(&split, &n, a, line, len, err) < 0)
 		return SCRIPT_FAILED;
-	if (n && (is_word(words[0], "netsh") || is_word(words[0], "ipsecpol"))) {
-		words++;
-		n--;
-	}
+	words = split;
+	program_skip(&words, &n);
 	if (!n)
 		return SCRIPT_OK;
 	if (n == 1 && (is_word(words[0], "exit") || is_word(words[0], "quit") || is_word(words[0], "bye")))

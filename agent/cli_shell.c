@@ -1,9 +1,11 @@
 /* The interactive shell: prompt, completion, history. */
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <editline/readline.h>
@@ -102,8 +104,11 @@ static bool line_is_secret(const char *line)
 static const char *history_path(struct arena *a)
 {
 	const struct passwd *pw = getpwuid(getuid());
+	const char *home = getenv("HOME");
 
-	return pw && pw->pw_dir && *pw->pw_dir ? arena_printf(a, "%s/.ipsecpol_history", pw->pw_dir) : NULL;
+	if (!home || *home != '/')
+		home = pw ? pw->pw_dir : NULL;
+	return home && *home ? arena_printf(a, "%s/.ipsecpol_history", home) : NULL;
 }
 
 static void history_load(const char *path)
@@ -127,21 +132,77 @@ static void history_save(const char *path)
 	umask(old);
 }
 
+/* ---- Ctrl-C: drops the line while one is typed; later it ends the command and the shell ---- */
+
+static struct termios tty;
+static bool tty_known, dropped;
+static volatile sig_atomic_t unwritten;
+
+static int line_drop(int count, int key)
+{
+	(void)count;
+	(void)key;
+	dropped = true;
+	rl_done = 1;
+	return 0;
+}
+
+/* It shall come as a key.  libedit sets the terminal up when it begins a line, and takes over what
+ * was changed since then. */
+static int interrupt_off(void)
+{
+	struct termios t;
+
+	if (!tty_known)
+		return 0;
+	t = tty;
+	t.c_cc[VINTR] = _POSIX_VDISABLE;
+	return tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
+}
+
+static char *line_read(const char *prompt)
+{
+	char *line;
+
+	dropped = false;
+	tty_known = tcgetattr(STDIN_FILENO, &tty) == 0;
+	line = readline(prompt);
+	if (tty_known)
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &tty);
+	if (dropped) {
+		free(line);
+		line = NULL;
+	}
+	return line;
+}
+
+static void interrupted(int sig)
+{
+	static const char text[] = "\nipsecpol: interrupted: edits that were not written are lost\n";
+
+	if (unwritten && write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(EXIT_FAILED);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
 /* ---- the loop ---- */
 
-static enum script_result ask(struct script *s)
+static enum script_result ask(struct script *s, const char *history)
 {
 	enum script_result r = SCRIPT_OK;
-	char *line = readline(script_prompt(s));
+	char *line = line_read(script_prompt(s));
 	struct err err = { 0 };
 
 	if (!line) {
-		putchar('\n');
-		return SCRIPT_EXIT;
+		puts(dropped ? "^C" : "");
+		return dropped ? SCRIPT_OK : SCRIPT_EXIT;
 	}
 	if (line[strspn(line, " \t")]) {
 		if (!line_is_secret(line))
 			add_history(line);
+		history_save(history);
+		unwritten = script_pending(s) > 0;
 		r = script_line(s, line, strlen(line), &err);
 		fflush(stdout);
 	}
@@ -155,6 +216,7 @@ static enum script_result ask(struct script *s)
 int cli_shell(struct cli *c)
 {
 	static char breaks[] = " \t";
+	struct sigaction sa = { .sa_handler = interrupted }, old;
 	const char *path = history_path(c->arena);
 	struct err err = { 0 };
 	struct script *s = script_open(c, SCRIPT_INTERACTIVE, &err);
@@ -164,14 +226,20 @@ int cli_shell(struct cli *c)
 		return cli_usage("%s", err.msg);
 	current = s;
 	rl_readline_name = "ipsecpol";
+	rl_basic_word_break_characters = breaks;	/* not '=' */
 	rl_completer_word_break_characters = breaks;
 	rl_attempted_completion_function = complete;
+	rl_pre_input_hook = interrupt_off;
+	rl_initialize();
+	rl_add_defun("ipsecpol-drop-line", line_drop, 'C' & 0x1f);
+	sigaction(SIGINT, &sa, &old);
 	history_load(path);
-	while (ask(s) != SCRIPT_EXIT)
+	while (ask(s, path) != SCRIPT_EXIT)
 		;
+	unwritten = script_pending(s) > 0;
 	if (script_flush(s, &err) < 0)
 		rc = cli_fail(&err);
-	history_save(path);
+	sigaction(SIGINT, &old, NULL);
 	found_drop();
 	current = NULL;
 	script_close(s);

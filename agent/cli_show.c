@@ -73,12 +73,13 @@ static int print_ruleset(struct cli *c, const struct collected *col, const struc
 {
 	struct gen_part *parts = NULL;
 	struct stored stored = { 0 };
-	struct sources sources = SOURCES_NONE;
+	struct sources sources;
 	struct ruleset *r = NULL;
 	struct err err = { 0 };
 	size_t n = 0;
 	int rc = -1;
 
+	sources_init(&sources);
 	if (collected_parts(&parts, &n, col, c->arena, &err) == 0 && cli_sources(c, &stored, &sources, &err) == 0)
 		rc = refresh_render(&r, c->conf, &sources, facts, parts, n, &err);
 	sources_free(&sources);
@@ -155,13 +156,17 @@ static int show_collected(struct cli *c, const char *what)
 
 static int show_running(struct cli *c, const char *what)
 {
-	struct err err = { 0 };
+	struct err err = { 0 }, said;
 	json_t *r = NULL, *j;
 	const char *text;
 	int rc;
 
-	if (cli_ask(c, &r, "org.ipsecpol.Show", json_pack("{s:s}", "what", what), 60, &err) < 0)
+	if (cli_ask(c, &r, "org.ipsecpol.Show", json_pack("{s:s}", "what", what), 60, &err) < 0) {
+		said = err;
+		if (err.code == ERR_OFFLINE)
+			err_set(&err, said.code, "%s ('show' with --directory works without it)", said.msg);
 		return cli_fail(&err);
+	}
 	j = json_object_get(r, "json");
 	text = json_string_value(json_object_get(r, "text"));
 	if (c->json)
@@ -180,11 +185,15 @@ int cli_show(struct cli *c)
 	for (size_t i = 0; what && i < sizeof(stages) / sizeof(stages[0]); i++)
 		known |= !strcmp(what, stages[i]);
 	if (!known)
-		return cli_usage("show what? snapshot, rsop, policy, ruleset or facts%s%s%s", what ? ", not '" : "",
+		return cli_usage("show what? snapshot, rsop, policy, ruleset or facts%s%.40s%s", what ? ", not '" : "",
 		    what ? what : "", what ? "'" : "");
 	if (c->argc > 1)
-		return cli_usage("unexpected argument '%s'", c->argv[1]);
+		return cli_usage("unexpected argument '%.40s'", c->argv[1]);
 	if (!c->directory && (c->computer || c->site || c->domain || c->facts_file))
 		return cli_usage("--computer, --site, --domain and --facts go with --directory");
+	if (c->all && (strcmp(what, "rsop") || !c->directory || c->computer || c->facts_file))
+		return cli_usage("--all is for 'show rsop --directory URI', without --computer and --facts");
+	if (c->all)
+		return cli_show_all(c);
 	return c->directory ? show_collected(c, what) : show_running(c, what);
 }

@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
+#include <unistd.h>
 
 #include "agent/conf.h"
 #include "agent/ctl.h"
+#include "nft/nlsock.h"
+#include "nft/ruleset.h"
 
 /* "automatic", "manual" or "disabled", as systemd starts our unit; false: it cannot be told. */
 static bool startup_type(char *out, size_t size)
@@ -53,25 +56,45 @@ static void print_mode(const json_t *s)
 {
 	static const struct { const char *mode, *text; } modes[] = {
 		{ "secure", "secure: policy is enforced" }, { "block", "block: EVERYTHING is dropped" },
-		{ "startup", "startup: the startup mode is still in force" }, { "permit", "permit: nothing is filtered" },
+		{ "permit", "permit: nothing is filtered" },
 	};
+	const json_t *startup = json_object_get(s, "startup_mode");
 
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (!strcmp(modes[i].mode, member(s, "mode")))
 			printf("Mode:       %s\n", modes[i].text);
+	if (!strcmp(member(s, "mode"), "startup"))
+		printf("Mode:       startup, %s\n            exempt: DHCP%s%s\n", !strcmp(member(startup, "current"), "block") ?
+		    "block: EVERYTHING but what is exempt is dropped" :
+		    "stateful: what this host begins passes, with its answers; else only what is exempt",
+		    strcmp(member(startup, "exemptions"), "none") ? ", " : "",
+		    strcmp(member(startup, "exemptions"), "none") ? member(startup, "exemptions") : "");
 	printf("Because:    %s\n", member(s, "reason"));
+}
+
+static void print_count(const json_t *count, const char *what, const char *end)
+{
+	const long long n = json_integer_value(count);
+
+	printf("%lld %s%s%s", n, what, n == 1 ? "" : "s", end);
 }
 
 static void print_enforced(const json_t *s)
 {
 	const json_t *e = json_object_get(s, "enforced"), *stores = json_object_get(e, "stores");
+	const json_t *negotiate = json_object_get(s, "negotiate"), *n = json_object_get(negotiate, "filters");
 
 	print_mode(s);
 	for (size_t i = 0; i < json_array_size(stores); i++) {
 		const json_t *p = json_array_get(stores, i);
 
-		printf("%s%s policy '%s' %s: %lld rules, %lld filters\n", i ? "            " : "In force:   ", member(p, "store"), member(p, "policy"),
-		    member(p, "id"), (long long)json_integer_value(json_object_get(p, "rules")), (long long)json_integer_value(json_object_get(p, "filters")));
+		printf("%s%s policy '%s' %s: ", i ? "            " : "In force:   ", member(p, "store"), member(p, "policy"), member(p, "id"));
+		print_count(json_object_get(p, "rules"), "rule", ", ");
+		print_count(json_object_get(p, "filters"), "filter", "\n");
+	}
+	if (json_integer_value(n) && !json_is_true(json_object_get(negotiate, "ike"))) {
+		fputs("Negotiate:  no IKE daemon is in use: what filters demand to be protected is dropped (", stdout);
+		print_count(n, "filter", ")\n");
 	}
 	if (*member(e, "gpo")) {
 		printf("GPO:        %s\n", member(e, "gpo"));
@@ -137,17 +160,37 @@ static void print_status(const json_t *s)
 
 int cli_ask(struct cli *c, json_t **ret, const char *method, json_t *parameters, unsigned timeout, struct err *err)
 {
+	static const struct { const char *method, *word; } words[] = {
+		{ "org.ipsecpol.Status", "status" }, { "org.ipsecpol.Refresh", "refresh" }, { "org.ipsecpol.Stop", "stop" },
+		{ "org.ipsecpol.Show", "show" }, { "org.ipsecpol.Dynamic", "dynamic" }, { "org.ipsecpol.DynamicShow", "dynamic show" },
+		{ "org.ipsecpol.Filters", "dynamic show" }, { "org.ipsecpol.Config", "dynamic show" }, { "org.ipsecpol.Drops", "dynamic show drops" },
+	};
+
 	if (ctl_ask(ret, c->conf->socket, method, parameters, timeout, err) == 0)
 		return 0;
-	if (err->code == ERR_OFFLINE)
-		strncat(err->msg, " ('show', 'plan' and 'apply' with --directory work without it)",
-		    sizeof(err->msg) - strlen(err->msg) - 1);
+	for (size_t i = 0; err->code == ERR_DENIED && i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(method, words[i].method))
+			err_set(err, ERR_DENIED, "'%s' is for root", words[i].word);
 	return -1;
+}
+
+/* Without the daemon: does its table still filter? */
+static void kernel_tell(struct err *err)
+{
+	struct nlsock *nl = nlsock_open(&(struct err){ 0 });
+	struct ruleset *r = NULL;
+	struct err said = *err;
+
+	if (nl && nlsock_fetch(nl, &r, &(struct err){ 0 }) == 0)
+		err_set(err, said.code, "%s; %s", said.msg, r ? "table inet ipsecpol is in the kernel: its rules are in force" :
+		    "table inet ipsecpol is not in the kernel: nothing is filtered");
+	ruleset_free(r);
+	nlsock_close(nl);
 }
 
 static int no_more_arguments(const struct cli *c)
 {
-	return c->argc ? cli_usage("unexpected argument '%s'", c->argv[0]) : 0;
+	return c->argc ? cli_usage("unexpected argument '%.40s'", c->argv[0]) : 0;
 }
 
 static int ask_status(struct cli *c, const char *method)
@@ -158,8 +201,11 @@ static int ask_status(struct cli *c, const char *method)
 
 	if (rc)
 		return rc;
-	if (cli_ask(c, &s, method, NULL, 0, &err) < 0)
+	if (cli_ask(c, &s, method, NULL, 0, &err) < 0) {
+		if (err.code == ERR_OFFLINE && !strcmp(method, "org.ipsecpol.Status") && geteuid() == 0)
+			kernel_tell(&err);
 		return cli_fail(&err);
+	}
 	/* A refresh that could not be done is a failure, whatever stays enforced. */
 	if (!strcmp(method, "org.ipsecpol.Refresh") &&
 	    strcmp(member(json_object_get(s, "refresh"), "result"), "ok"))

@@ -121,7 +121,7 @@ static bool worth_another_look(const struct collected *c)
 	    (c->policy_err.code == ERR_ABSENT || c->policy_err.code == ERR_FORMAT);
 }
 
-static int collect_from(struct collected *ret, struct directory *d, const struct gp_subject *who,
+int collect_from(struct collected *ret, struct directory *d, const struct gp_subject *who,
     const struct gp_options *o, struct err *err)
 {
 	struct collected again = { 0 };

@@ -31,6 +31,8 @@ struct collected {
  * When the policy's objects contradict each other (an editor is at work) they are
  * read once more after a moment. */
 int collect(struct collected *ret, const struct directory_conf *d, const struct gp_subject *who, const struct gp_options *o, struct err *err);
+/* On a directory that is open already. */
+int collect_from(struct collected *ret, struct directory *d, const struct gp_subject *who, const struct gp_options *o, struct err *err);
 void collected_free(struct collected *c);
 
 /* The parts that agent/worker.h lists, in the arena: what the worker writes to its

@@ -154,12 +154,18 @@ static void set_condition(struct daemon *d, enum daemon_condition cond, const st
 /* A policy is assigned and cannot be used. */
 static void keep(struct daemon *d, const struct refresh_report *r)
 {
+	struct err err;
+
 	if (d->conf->block_on_unreadable) {
 		snprintf(d->block_why, sizeof(d->block_why), "%.255s", r->kept.msg);
 		if (d->mode != MODE_BLOCK)
 			log_event(LOG_CRIT, "block-mode", NULL, "everything is blocked (on-unreadable-policy = block): %s", r->kept.msg);
 		d->mode = MODE_BLOCK;
 		d->source = SOURCE_NONE;
+		d->block_unreadable = true;
+	} else if (d->block_unreadable) {
+		/* The option is off now. */
+		daemon_start_again(d, &err);
 	}
 	set_condition(d, COND_REFUSED, &r->kept);
 }
@@ -248,8 +254,10 @@ static void start_refresh(struct daemon *d)
 	size_t n_damaged;
 
 	update_facts(d);
+	if (d->mode == MODE_BLOCK || d->mode == MODE_STARTUP)
+		daemon_enforce_again(d, "table-restored", "the table was looked at");
 	/* Nobody could be reached, and no answer would change what is in force. */
-	if (d->persistent_failed) {
+	if (d->persistent_failed && daemon_start_again(d, &err) < 0) {
 		arena_free(a);
 		set_condition(d, COND_KERNEL, &d->trouble);
 		step(d, EV_FAILED);
@@ -315,8 +323,12 @@ static int on_resolv_conf(sd_event_source *s, const struct inotify_event *ev, vo
 
 static int on_again_timer(sd_event_source *s, uint64_t usec, void *cookie)
 {
+	struct daemon *d = cookie;
+
 	(void)s, (void)usec;
-	daemon_enforce_again(cookie, "table-restored", "somebody changed our table, it was put back");
+	daemon_enforce_again(d, "table-restored", "somebody changed our table, it was put back");
+	if (d->block_open)
+		arm(d->again_timer, (uint64_t)RESTORE_WINDOW * 1000000);
 	return 0;
 }
 
@@ -367,6 +379,7 @@ static void schedule_conf(struct daemon *d)
 {
 	d->sched.interval = d->conf->refresh_interval;
 	d->sched.offset = d->conf->refresh_offset;
+	d->sched.spread = d->conf->refresh_spread;
 }
 
 static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *cookie)
@@ -426,8 +439,17 @@ static int add_sources(struct daemon *d, struct err *err)
 	return 0;
 }
 
+static bool store_is_new(const struct conf *c)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/store.db", c->state_dir);
+	return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
 static int daemon_start(struct daemon *d, struct err *err)
 {
+	struct err why;
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -439,17 +461,25 @@ static int daemon_start(struct daemon *d, struct err *err)
 	signal(SIGPIPE, SIG_IGN);
 	if (conf_read(&d->conf, d->conf_file, err) < 0)
 		return -1;
+	d->store_new = store_is_new(d->conf);
 	d->store = store_open(d->conf->state_dir, STORE_WRITE, err);
-	if (!d->store && err->code != ERR_DAMAGED)
+	/* Another service has it. */
+	if (!d->store && err->code == ERR_BUSY)
 		return -1;
 	schedule_conf(d);
-	d->nl = nlsock_open(err);
-	if (!d->nl)
+	d->nl = nlsock_open(&why);
+	if (!d->nl) {
+		*err = why;
 		return -1;
+	}
 	update_facts(d);
+	if (!d->store && err->code != ERR_DAMAGED) {
+		daemon_start_without_store(d);
+		return -1;
+	}
 	daemon_start_from_cache(d, err);
 	if (!d->store)
-		return -1;
+		return err_set(err, ERR_SYSTEM, "%s", d->trouble.msg);
 	if (sd_event_default(&d->ev) < 0)
 		return err_set(err, ERR_SYSTEM, "event loop: cannot be made");
 	if (add_sources(d, err) < 0)
@@ -458,6 +488,8 @@ static int daemon_start(struct daemon *d, struct err *err)
 	if (!d->diag)
 		return -1;
 	diag_update(d);
+	if (d->block_open)
+		arm(d->again_timer, (uint64_t)RESTORE_WINDOW * 1000000);
 	d->ctl = ctl_listen(d->ev, d->conf->socket, daemon_answer, d, err);
 	return d->ctl ? 0 : -1;
 }
@@ -489,7 +521,7 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
-	struct daemon d = { .sources = SOURCES_NONE };
+	struct daemon d = { 0 };
 	struct err err = { 0 };
 	bool boot = false;
 	int opt, rc = 1;
@@ -514,6 +546,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ipsecpold: unexpected argument '%s'\n", argv[optind]);
 		return 64;
 	}
+	sources_init(&d.sources);
 	log_open("ipsecpold");
 	umask(077);
 	if (boot)
@@ -523,6 +556,7 @@ int main(int argc, char **argv)
 	} else {
 		sd_notify(0, "READY=1");
 		tell_status(&d);
+		d.sched.known = d.source == SOURCE_CACHE;
 		step(&d, EV_START);
 		rc = sd_event_loop(d.ev) < 0;
 	}

@@ -12,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/answers_dynamic.h"
 #include "agent/daemon.h"
 #include "agent/diag_report.h"
-#include "agent/dynamic.h"
 #include "agent/log.h"
 #include "nft/nflog.h"
 #include "schema/settings.h"
@@ -47,11 +47,6 @@ struct diag {
 	struct waiting		 waiting[CTL_MAX_PEERS];	/* the earliest deadline first */
 	size_t			 n_waiting;
 };
-
-unsigned diag_level(const struct settings *s, int64_t now)
-{
-	return s->diagnostics_until && s->diagnostics_until <= now ? 0 : s->diagnostics & DIAG_ALL;
-}
 
 static int64_t monotonic_us(void)
 {
@@ -335,7 +330,7 @@ static void level_changed(struct diag *g, unsigned level, const struct settings 
 void diag_update(struct daemon *d)
 {
 	const struct settings *s = &d->sources.settings;
-	const unsigned level = diag_level(s, time(NULL));
+	const unsigned level = settings_diagnostics(s, time(NULL));
 	const bool packets = level & (DIAG_INBOUND | DIAG_OUTBOUND);
 	struct diag *g = d->diag;
 	bool rearm;

@@ -11,20 +11,17 @@ struct daemon;
 struct diag;
 struct err;
 struct json_t;
-struct settings;
 
 #define DIAG_WAIT_SECONDS	20	/* a call for drops is answered after this at the latest */
 
-/* All but diag_open take NULL for a diag that is not there. */
 struct diag *diag_open(struct daemon *d, struct err *err);	/* off until diag_update; d->ev must be there */
-void diag_close(struct diag *g);	/* calls that wait are answered first */
-/* Follows d->sources.settings and the clock; after each change of them.  Renders nothing itself, but
- * for the end time: then it calls daemon_sources_changed. */
+/* NULL: nothing.  Calls that wait are answered first; sets d->diag to NULL. */
+void diag_close(struct diag *g);
+/* Follows d->sources.settings and the clock; after each change of settings.  d->diag NULL: nothing.  Renders nothing; at
+ * the end time the event loop calls daemon_sources_changed. */
 void diag_update(struct daemon *d);
-/* The names of rules and policies have changed. */
+/* The names of rules and policies have changed; NULL: nothing. */
 void diag_forget(struct diag *g);
-/* What ipsecdiagnostics is now: 0 when its end time has passed.  now: CLOCK_REALTIME seconds. */
-unsigned diag_level(const struct settings *s, int64_t now);
 
 /* {"since": N} -> {"level": 0..7, "until": seconds or null, "next": N, "missed": N, "drops": [...]}: those above N, when
  * there are any or diagnostics are off, else when one comes or after DIAG_WAIT_SECONDS.

@@ -17,7 +17,7 @@
 #define DIAG_TOP	10
 #define DIAG_NAME	96	/* bytes of a name that are kept, with NUL */
 
-/* Zero: full. */
+/* Zero-initialised: the whole burst is there. */
 struct diag_rate {
 	int64_t		last_us;
 	int64_t		spent_us;	/* of what the burst allows */

@@ -23,7 +23,7 @@ struct diag_names;
 struct diag_names *diag_names_new(const struct render_source *sources, size_t n);	/* copies; NULL: no memory */
 void diag_names_free(struct diag_names *n);	/* NULL: nothing */
 
-/* Sets all of *ret but its number.  r: in force, or NULL; names too.  false: not logged by us. */
+/* Sets all of *ret but its number.  r (in force), names: may be NULL.  false: not logged by us. */
 bool diag_packet_read(struct diag_drop *ret, const struct nflog_packet *p, const struct ruleset *r, struct diag_host *h,
     const struct diag_names *names);
 /* Reads only the prefix: where it was dropped and why. */

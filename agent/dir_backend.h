@@ -17,6 +17,10 @@ struct err;
 /* One answer; what is larger is an error, never cut. */
 #define DIR_MAX_ENTRIES		100000u
 #define DIR_MAX_BYTES		(64u << 20)
+/* The same where whole domains are asked for (directory_conf.bulk), and the time for it. */
+#define DIR_BULK_ENTRIES	(1u << 20)
+#define DIR_BULK_BYTES		(512u << 20)
+#define DIR_BULK_TIMEOUTS	10u		/* times the timeout of one request */
 #define DIR_MAX_FILE		(256u << 20)	/* an LDIF file */
 
 struct dir_answer {
@@ -33,6 +37,7 @@ struct directory {
 	const char	*address;			/* numeric, or NULL */
 	LDAP		*ld;				/* the connection, for dir_edit.c; NULL: a file, which is not changed */
 	unsigned	 timeout;			/* seconds, one request */
+	bool		 bulk;				/* answers may be as large as DIR_BULK_... */
 	char		*hosts;				/* directory.c's: what discovery found, one a line; malloc'd */
 	char		*controllers;			/* and their addresses, once looked up; malloc'd */
 };

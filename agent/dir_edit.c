@@ -14,6 +14,7 @@
 
 #include "agent/dir_backend.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/change.h"
 #include "schema/err.h"
 #include "schema/ident.h"
@@ -110,7 +111,7 @@ static int values_sorted(struct dir_value **ret, const struct dir_attr *attr, st
 {
 	static const char suffix[] = "Reference";
 	size_t n = strlen(attr->name), m = strlen(suffix);
-	bool names = n > m && !attr_name_cmp(attr->name + n - m, suffix);
+	bool names = n > m && ascii_equal(attr->name + n - m, suffix);
 	struct dir_value *v = arena_zalloc(a, attr->n_values, sizeof(*v));
 
 	if (!v)
@@ -170,12 +171,12 @@ static int check_entry(const struct dir_entry *e, const struct dir_change *c, st
 
 		if (m->kind != MOD_REPLACE)
 			continue;
-		now = entry_attr(e, m->was.name ? m->was.name : m->attr.name);
+		now = entry_attr(e, m->attr.name);
 		same = attr_same(&m->was, now ? now : &none, a, err);
 		if (same < 0)
 			return -1;
 		if (!same)
-			return busy(err, c->dn, m->attr.name ? m->attr.name : m->was.name);
+			return busy(err, c->dn, m->attr.name);
 	}
 	return 0;
 }
@@ -197,7 +198,7 @@ static int check_was(struct directory *d, const struct dir_change *c, struct err
 	}
 	attrs[0] = "objectClass";
 	for (size_t i = 0; i < c->n_mods; i++)
-		attrs[i + 1] = c->mods[i].attr.name ? c->mods[i].attr.name : c->mods[i].was.name;
+		attrs[i + 1] = c->mods[i].attr.name;
 	if (directory_search(d, &q, s, err) < 0)
 		goto out;
 	e = snapshot_entry(s, c->dn, &state);
@@ -367,7 +368,7 @@ static void change_invert(struct dir_change *ret, struct dir_mod *mods, const st
 		if (m->kind == MOD_REPLACE) {
 			mods[i].attr = m->was;
 			mods[i].was = m->attr;
-			mods[i].attr.name = mods[i].was.name = m->attr.name ? m->attr.name : m->was.name;
+			mods[i].attr.name = mods[i].was.name = m->attr.name;
 		} else {
 			mods[i].kind = m->kind == MOD_ADD ? MOD_DELETE : MOD_ADD;
 		}

@@ -88,10 +88,12 @@ static void find_address(struct dir_ldap *l)
 
 static int too_large(struct reading *r, size_t more, struct err *err)
 {
+	const unsigned max = r->l->base.bulk ? DIR_BULK_BYTES : DIR_MAX_BYTES;
+
 	r->bytes += more + OVERHEAD;
-	if (r->bytes <= DIR_MAX_BYTES)
+	if (r->bytes <= max)
 		return 0;
-	return err_set(err, ERR_OFFLINE, "the answer is larger than %u bytes", DIR_MAX_BYTES);
+	return err_set(err, ERR_OFFLINE, "the answer is larger than %u bytes", max);
 }
 
 static int copy_values(struct reading *r, struct dir_attr *attr, BerVarray vals, struct err *err)
@@ -176,6 +178,7 @@ static int copy_attr(struct reading *r, struct dir_entry *e, const struct berval
 
 static int copy_entry(struct reading *r, LDAPMessage *msg, struct err *err)
 {
+	const unsigned max = r->l->base.bulk ? DIR_BULK_ENTRIES : DIR_MAX_ENTRIES;
 	LDAP *ld = r->l->ld;
 	struct dir_entry e = { 0 };
 	struct berval dn, name;
@@ -183,8 +186,8 @@ static int copy_entry(struct reading *r, LDAPMessage *msg, struct err *err)
 	BerVarray vals = NULL;
 	int rc = -1;
 
-	if (r->ret->n_entries == DIR_MAX_ENTRIES) {
-		err_set(err, ERR_OFFLINE, "more than %u entries", DIR_MAX_ENTRIES);
+	if (r->ret->n_entries == max) {
+		err_set(err, ERR_OFFLINE, "more than %u entries", max);
 		goto out;
 	}
 	if (ldap_get_dn_ber(ld, msg, &ber, &dn) != LDAP_SUCCESS || memchr(dn.bv_val, '\0', dn.bv_len)) {
@@ -402,7 +405,7 @@ static int ldap_dir_search(struct directory *d, const struct dir_query *q, struc
     struct arena *a, struct err *err)
 {
 	struct dir_ldap *l = (struct dir_ldap *)d;
-	struct reading r = { .l = l, .a = a, .ret = ret, .when = dir_now() + l->timeout };
+	struct reading r = { .l = l, .a = a, .ret = ret, .when = dir_now() + l->timeout * (d->bulk ? DIR_BULK_TIMEOUTS : 1) };
 
 	ret->outcome = DIR_OK;
 	if (search_pages(&r, q, err) < 0)

@@ -204,17 +204,18 @@ static bool wants_all(const char *const *attrs)
 }
 
 /* The requested attributes of e; values are shared with the file's. */
-static int answer_add(struct dir_answer *ret, const struct dir_entry *e, const struct dir_query *q,
+static int answer_add(struct dir_answer *ret, const struct dir_ldif *l, const struct dir_entry *e, const struct dir_query *q,
     struct arena *a, struct err *err)
 {
+	const unsigned max = l->base.bulk ? DIR_BULK_ENTRIES : DIR_MAX_ENTRIES;
 	struct dir_entry *out;
 	size_t n = 0;
 
 	ret->entries = arena_grow(a, ret->entries, ret->n_entries, sizeof(*out));
 	if (!ret->entries)
 		return err_nomem(err);
-	if (ret->n_entries == DIR_MAX_ENTRIES)
-		return err_set(err, ERR_OFFLINE, "more than %u entries", DIR_MAX_ENTRIES);
+	if (ret->n_entries == max)
+		return err_set(err, ERR_OFFLINE, "more than %u entries", max);
 	out = &ret->entries[ret->n_entries++];
 	*out = *e;
 	if (wants_all(q->attrs))
@@ -237,16 +238,17 @@ static int answer_add(struct dir_answer *ret, const struct dir_entry *e, const s
 	return 0;
 }
 
-static int search_base(const struct record *r, const struct dir_query *q, const struct dir_filter *f,
+static int search_base(const struct dir_ldif *l, const struct record *r, const struct dir_query *q, const struct dir_filter *f,
     struct dir_answer *ret, struct arena *a, struct err *err)
 {
 	int match = 1;
 
-	if (r->entry.n_attrs)
+	/* The root DSE of a domain controller has no object class, and is there nevertheless. */
+	if (r->entry.n_attrs && (*r->key || strcasecmp(q->filter, "(objectClass=*)")))
 		match = filter_match(f, &r->entry, r->key, a);
 	if (match < 0)
 		return err_nomem(err);
-	return match ? answer_add(ret, &r->entry, q, a, err) : 0;
+	return match ? answer_add(ret, l, &r->entry, q, a, err) : 0;
 }
 
 static bool in_scope(const struct record *r, enum dir_scope scope, const char *base)
@@ -282,7 +284,7 @@ static int search_tree(const struct dir_ldif *l, const char *base, const struct 
 		match = filter_match(f, &r->entry, r->key, a);
 		if (match < 0)
 			return err_nomem(err);
-		if (match && in_scope(r, q->scope, base) && answer_add(ret, &r->entry, q, a, err) < 0)
+		if (match && in_scope(r, q->scope, base) && answer_add(ret, l, &r->entry, q, a, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -304,7 +306,7 @@ static int ldif_search(struct directory *d, const struct dir_query *q, struct di
 	r = find(l, base);
 	ret->outcome = DIR_OK;
 	if (q->scope == DIR_BASE && r)
-		return search_base(r, q, f, ret, a, err);
+		return search_base(l, r, q, f, ret, a, err);
 	/* A file without a root DSE does not name its domain: all of it can be searched. */
 	if (q->scope == DIR_BASE || (*base && !base_exists(l, base)) || (!*base && q->scope == DIR_ONE)) {
 		ret->outcome = DIR_ABSENT;

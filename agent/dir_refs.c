@@ -7,6 +7,7 @@
 #include "agent/directory.h"
 #include "gpo/container.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/change.h"
 #include "schema/err.h"
 #include "schema/ident.h"
@@ -257,7 +258,7 @@ static int verify_refs(const struct look *l, struct directory *d, const struct d
 	int rc = 0, r;
 
 	for (size_t k = 1; ref_attrs[k]; k++) {
-		if (attr_name_cmp(attr->name, ref_attrs[k]))
+		if (!ascii_equal(attr->name, ref_attrs[k]))
 			continue;
 		for (size_t i = 0; i < attr->n_values; i++) {
 			r = verify_one(l, d, (const char *)attr->values[i].p, last, err);

@@ -227,9 +227,15 @@ static struct directory *open_servers(const struct directory_conf *c, struct err
 
 struct directory *directory_open(const struct directory_conf *c, struct err *err)
 {
+	struct directory *d;
+
 	if (!strncmp(c->uri, "ldif:", 5))
-		return dir_ldif_open(c->uri + 5, err);
-	return open_servers(c, err);
+		d = dir_ldif_open(c->uri + 5, err);
+	else
+		d = open_servers(c, err);
+	if (d)
+		d->bulk = c->bulk;
+	return d;
 }
 
 void directory_close(struct directory *d)
@@ -288,17 +294,26 @@ const char *directory_controllers(struct directory *d)
 	return d->controllers;
 }
 
+int directory_ask(struct directory *d, const struct dir_query *q, struct dir_search *ret, struct arena *a, struct err *err)
+{
+	struct dir_answer answer = { 0 };
+
+	if (d->search(d, q, &answer, a, err) < 0)
+		return err_prefix(err, "%s: search of '%s'", d->server, q->base);
+	*ret = (struct dir_search){ *q, answer.outcome, answer.entries, answer.n_entries };
+	return 0;
+}
+
 int directory_search(struct directory *d, const struct dir_query *q, struct dir_snapshot *s, struct err *err)
 {
 	struct arena *a = arena_new(0);
-	struct dir_answer answer = { 0 };
-	int rc = -1;
+	struct dir_search answer;
+	int rc;
 
 	if (!a)
 		return err_nomem(err);
-	if (d->search(d, q, &answer, a, err) < 0)
-		err_prefix(err, "%s: search of '%s'", d->server, q->base);
-	else
+	rc = directory_ask(d, q, &answer, a, err);
+	if (!rc)
 		rc = snapshot_add(s, q, answer.outcome, answer.entries, answer.n_entries, err);
 	arena_free(a);
 	return rc;

@@ -4,10 +4,12 @@
 #ifndef AGENT_DIRECTORY_H
 #define AGENT_DIRECTORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "schema/snapshot.h"
 
+struct arena;
 struct conf;
 struct dir_change;
 struct directory;
@@ -20,6 +22,7 @@ struct directory_conf {
 	const char		*const *skip;	/* hosts or URIs that failed in this refresh; NULL-terminated or NULL */
 	int			 keytab_fd;	/* -1: conf's path */
 	int			 password_fd, tls_key_fd;	/* likewise */
+	bool			 bulk;		/* whole domains are asked for: higher limits */
 };
 
 /* Connects and binds.  With discovery: the first server that answers.
@@ -37,10 +40,11 @@ const char *directory_controllers(struct directory *d);
  * insufficientAccessRights or a referral is -1 and ERR_OFFLINE, whatever it did.  ldif:
  * the filter's own error when it is malformed or more than a file can answer.  ERR_NOMEM. */
 int directory_search(struct directory *d, const struct dir_query *q, struct dir_snapshot *s, struct err *err);
+/* The same, not recorded: q, the outcome, and entries in `a` that live no longer than d. */
+int directory_ask(struct directory *d, const struct dir_query *q, struct dir_search *ret, struct arena *a, struct err *err);
 /* One change, done by the server as a whole or not at all; the message names the object.  (agent/dir_edit.c)
- * ERR_BUSY: it is not what it was, somebody else was here; ERR_ABSENT: what is to be deleted is not
- * there; ERR_DENIED: no right to; ERR_FORMAT: the server does not take the values; ERR_UNSUPPORTED:
- * not a server.  ERR_OFFLINE: anything else, and when the answer is missing nobody knows
+ * ERR_BUSY, ERR_ABSENT, ERR_DENIED as schema/change.h says; ERR_FORMAT: the server does not take the values;
+ * ERR_UNSUPPORTED: not a server.  ERR_OFFLINE: anything else, and when the answer is missing nobody knows
  * whether it was done. */
 int directory_change(struct directory *d, const struct dir_change *c, struct err *err);
 /* Changes that were done one after the other, undone last first: what was valid at every step on the way

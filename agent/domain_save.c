@@ -8,6 +8,7 @@
 #include "agent/gpo_edit.h"
 #include "agent/session.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/ident.h"
 
@@ -25,7 +26,7 @@ static const struct ipsec_object *find_policy(const struct ipsec_container *c, c
 static int check_unassigned(struct domain_place *b, const struct dir_change *deletes, size_t n, const struct ipsec_container *c,
     struct arena *a, struct err *err)
 {
-	const char **users;
+	struct gpo_user *users;
 	size_t n_users;
 
 	for (size_t i = 0; i < n; i++) {
@@ -34,7 +35,7 @@ static int check_unassigned(struct domain_place *b, const struct dir_change *del
 		if (gpo_users(b->dir, b->nc, deletes[i].dn, &users, &n_users, a, err) < 0)
 			return -1;
 		if (n_users)
-			return err_set(err, ERR_BUSY, "'%s' is assigned by GPO '%s'", deletes[i].dn, users[0]);
+			return err_set(err, ERR_BUSY, "'%s' is assigned by GPO '%s'", deletes[i].dn, users[0].name);
 	}
 	return 0;
 }
@@ -71,9 +72,28 @@ static int keep_named(struct dir_mod *m, const char *const *keys, size_t n, stru
 	return 0;
 }
 
+/* What there is nothing left to do of. */
+static void drop_empty(struct save *sv)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < sv->n; i++) {
+		struct dir_change *c = &sv->changes[i];
+		size_t n_mods = 0;
+
+		for (size_t k = 0; k < c->n_mods; k++)
+			if (c->mods[k].kind == MOD_REPLACE || c->mods[k].attr.n_values)
+				c->mods[n_mods++] = c->mods[k];
+		c->n_mods = n_mods;
+		if (c->kind != CHANGE_MODIFY || n_mods)
+			sv->changes[n++] = *c;
+	}
+	sv->n = n;
+}
+
 /* Of the reverse pointers only those of objects that this edit is about.  Others that are missing, too, may
  * be those of somebody who is just about to write them, or to take back what they point to. */
-static int own_pointers(const struct save *sv, struct err *err)
+static int own_pointers(struct save *sv, struct err *err)
 {
 	const char **keys = arena_zalloc(sv->a, sv->n, sizeof(*keys));
 
@@ -87,10 +107,11 @@ static int own_pointers(const struct save *sv, struct err *err)
 		for (size_t k = 0; k < sv->changes[i].n_mods; k++) {
 			struct dir_mod *m = &sv->changes[i].mods[k];
 
-			if (m->kind == MOD_ADD && !attr_name_cmp(m->attr.name, "ipsecOwnersReference") &&
+			if (m->kind == MOD_ADD && ascii_equal(m->attr.name, "ipsecOwnersReference") &&
 			    keep_named(m, keys, sv->n, sv->a, err) < 0)
 				return -1;
 		}
+	drop_empty(sv);
 	return 0;
 }
 
@@ -158,7 +179,7 @@ out:
 static bool is_nudge(const struct dir_change *c)
 {
 	return c->kind == CHANGE_MODIFY && c->n_mods == 1 && c->mods[0].kind == MOD_REPLACE &&
-	    !attr_name_cmp(c->mods[0].attr.name, "ipsecDataType");
+	    ascii_equal(c->mods[0].attr.name, "ipsecDataType");
 }
 
 /* That somebody else did the same to it is no conflict: what there is now is changed once more.
@@ -213,14 +234,18 @@ static int save_change(struct domain_place *b, struct dir_change *c, struct aren
 	return rc < 0 ? -1 : 0;
 }
 
+/* To run it all again is no way out: it would do twice what is there. */
+static int part_written(struct err *err)
+{
+	err->code = ERR_FORMAT;
+	return err_prefix(err, "written in part");
+}
+
 static int save_failed(struct domain_place *b, const struct save *sv, size_t n, struct err *err)
 {
 	if (directory_take_back(b->dir, sv->changes, n) == 0)
 		return -1;
-	/* Somebody has built on it already; to run it all again would do it twice. */
-	if (err->code == ERR_BUSY)
-		err->code = ERR_FORMAT;
-	return err_prefix(err, "written in part");
+	return part_written(err);
 }
 
 static int save_changes(const struct save *sv, struct domain_place *b, size_t n, struct err *err)
@@ -252,6 +277,15 @@ static struct gpo_target target_of(const struct ipsec_container *c, const char *
 	return (struct gpo_target){ .dn = dn, .name = o ? o->name : "", .description = o ? o->description : "" };
 }
 
+/* Does it, or can it not be told?  What it points to is not to be taken back. */
+static bool points_to(struct domain_place *b, const char *gpo_dn, const char *policy_dn, struct arena *a)
+{
+	const char *now = NULL;
+	struct err ignored;
+
+	return policy_dn && gpo_assigned(b->dir, gpo_dn, &now, a, &ignored) != 0 && (!now || dn_equal(now, policy_dn));
+}
+
 /* *ret_done: GPOs that were changed. */
 static int save_gpos(size_t *ret_done, const struct save *sv, struct domain_place *b, const struct store_edit *e, struct err *err)
 {
@@ -263,8 +297,10 @@ static int save_gpos(size_t *ret_done, const struct save *sv, struct domain_plac
 		if (gpo_assigned(b->dir, sv->gpo_dns[*ret_done], &dn, sv->a, err) < 0)
 			return -1;
 		was = target_of(e->container, dn);
-		if (assign_verified(b, sv->gpo_dns[*ret_done], &to, &was, err) < 0)
+		if (assign_verified(b, sv->gpo_dns[*ret_done], &to, &was, err) < 0) {
+			*ret_done += points_to(b, sv->gpo_dns[*ret_done], to.dn, sv->a);
 			return err_prefix(err, "GPO '%s'", g->gpo);
+		}
 	}
 	return 0;
 }
@@ -274,8 +310,7 @@ static int save_deletes(const struct save *sv, struct domain_place *b, const str
 	for (size_t i = sv->n - sv->n_deletes; i < sv->n; i++)
 		if (directory_change(b->dir, &sv->changes[i], err) < 0 && err->code != ERR_ABSENT) {
 			/* Nothing depends on it any more: all that mattered is done. */
-			if (err->code == ERR_BUSY)
-				err->code = ERR_FORMAT;
+			err->code = ERR_FORMAT;
 			dir_refs_unmark(b->dir, c);
 			return err_prefix(err, "the rest is written, but what is not used any more could not be removed");
 		}
@@ -315,12 +350,7 @@ static int save_all(const struct save *sv, struct domain_place *b, const struct 
 		rc = save_going(sv, b, e, err);
 	if (rc == 0)
 		return save_deletes(sv, b, e->container, err);
-	if (!n_gpos)
-		return save_failed(b, sv, n, err);
-	/* To run it all again is no way out: part of it is there. */
-	if (err->code == ERR_BUSY)
-		err->code = ERR_FORMAT;
-	return err_prefix(err, "written in part");
+	return n_gpos ? part_written(err) : save_failed(b, sv, n, err);
 }
 
 int domain_save(struct domain_place *b, struct store_edit *e, struct err *err)

@@ -16,8 +16,9 @@ struct domain_place {
 	bool		 missing;	/* it does not exist yet */
 };
 
-/* What adds and changes first, then the GPOs, then what goes.  -1: all of it was taken back; or the
- * message says "written in part", or that only something superfluous is left. */
+/* What adds and changes first, then the GPOs, then what goes; the container before all, when it is missing and
+ * something is to stand in it.  0: written.  -1: nothing is left of it but perhaps an empty container; or ERR_FORMAT, and
+ * the message says "written in part", or "the rest is written" when only something superfluous is left. */
 int domain_save(struct domain_place *at, struct store_edit *e, struct err *err);
 
 #endif

@@ -27,18 +27,10 @@ const char *dynamic_pfs_name(enum dynamic_pfs p)
 	return (size_t)p < N(names) ? names[p] : "unknown";
 }
 
-static bool name_equal(const char *x, const char *y)
-{
-	for (; *x && *y; x++, y++)
-		if (ascii_lower((uint8_t)*x) != ascii_lower((uint8_t)*y))
-			return false;
-	return *x == *y;
-}
-
 const struct dynamic_mm *dynamic_mm(const struct dynamic *d, const char *name)
 {
 	for (size_t i = 0; d && i < d->n_mms; i++)
-		if (name_equal(d->mms[i].name, name))
+		if (ascii_equal(d->mms[i].name, name))
 			return &d->mms[i];
 	return NULL;
 }
@@ -46,7 +38,7 @@ const struct dynamic_mm *dynamic_mm(const struct dynamic *d, const char *name)
 const struct dynamic_qm *dynamic_qm(const struct dynamic *d, const char *name)
 {
 	for (size_t i = 0; d && i < d->n_qms; i++)
-		if (name_equal(d->qms[i].name, name))
+		if (ascii_equal(d->qms[i].name, name))
 			return &d->qms[i];
 	return NULL;
 }
@@ -121,7 +113,7 @@ void dynamic_free(struct dynamic *d)
 
 static int name_check(const char **ret, struct arena *to, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *v = dynamic_arg(a, "name");
+	const struct netsh_value *v = netsh_arg(a, "name");
 
 	if (!v || !*v->text)
 		return err_set(err, ERR_FORMAT, "'name' is %s", v ? "empty" : "missing");
@@ -129,7 +121,7 @@ static int name_check(const char **ret, struct arena *to, const struct netsh_arg
 		return err_set(err, ERR_LIMIT, "'name' is longer than %d bytes", DYNAMIC_MAX_NAME);
 	if (!utf8_valid(v->text))
 		return err_set(err, ERR_FORMAT, "'name' is not UTF-8");
-	if (name_equal(v->text, "all"))
+	if (ascii_equal(v->text, "all"))
 		return err_set(err, ERR_FORMAT, "'name': 'all' means every one of them and cannot be a name");
 	*ret = arena_strdup(to, v->text);
 	return *ret ? 0 : err_nomem(err);
@@ -137,8 +129,8 @@ static int name_check(const char **ret, struct arena *to, const struct netsh_arg
 
 static int mm_edit(struct dynamic_mm *m, struct arena *to, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *limit = dynamic_arg(a, "qmpermm"), *life = dynamic_arg(a, "mmlifetime");
-	const struct netsh_value *soft = dynamic_arg(a, "softsaexpirationtime"), *offers = dynamic_arg(a, "mmsecmethods");
+	const struct netsh_value *limit = netsh_arg(a, "qmpermm"), *life = netsh_arg(a, "mmlifetime");
+	const struct netsh_value *soft = netsh_arg(a, "softsaexpirationtime"), *offers = netsh_arg(a, "mmsecmethods");
 	bool ok = true;
 
 	if ((life && life->number > UINT32_MAX / 60) || (soft && soft->number > UINT32_MAX / 60))
@@ -160,15 +152,15 @@ static int mm_edit(struct dynamic_mm *m, struct arena *to, const struct netsh_ar
 static enum dynamic_pfs pfs_of(const struct netsh_value *v)
 {
 	for (int p = DYNAMIC_GRP1; p <= DYNAMIC_GRPMM; p++)
-		if (dynamic_word(v, dynamic_pfs_name((enum dynamic_pfs)p)))
+		if (netsh_word_is(v, dynamic_pfs_name((enum dynamic_pfs)p)))
 			return (enum dynamic_pfs)p;
 	return DYNAMIC_NOPFS;
 }
 
 static int qm_edit(struct dynamic_qm *q, struct arena *to, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *soft = dynamic_arg(a, "soft"), *pfs = dynamic_arg(a, "pfsgroup");
-	const struct netsh_value *offers = dynamic_arg(a, "qmsecmethods");
+	const struct netsh_value *soft = netsh_arg(a, "soft"), *pfs = netsh_arg(a, "pfsgroup");
+	const struct netsh_value *offers = netsh_arg(a, "qmsecmethods");
 	bool ok = true;
 
 	if (soft)
@@ -273,7 +265,7 @@ static int mm_use_check(const struct dynamic *d, const char *name, struct err *e
 	for (size_t i = 0; i < d->n_rules; i++) {
 		char text[DYNAMIC_RULE_TEXT];
 
-		if (!d->rules[i].mm || (name && !name_equal(d->rules[i].mm, name)))
+		if (!d->rules[i].mm || (name && !ascii_equal(d->rules[i].mm, name)))
 			continue;
 		dynamic_rule_text(&d->rules[i], text);
 		return err_set(err, ERR_BUSY, "main mode policy '%s' is used by the rule %s", d->rules[i].mm, text);
@@ -286,7 +278,7 @@ static int qm_use_check(const struct dynamic *d, const char *name, struct err *e
 	for (size_t i = 0; i < d->n_rules; i++) {
 		char text[DYNAMIC_RULE_TEXT];
 
-		if (!d->rules[i].qm || (name && !name_equal(d->rules[i].qm, name)))
+		if (!d->rules[i].qm || (name && !ascii_equal(d->rules[i].qm, name)))
 			continue;
 		dynamic_rule_text(&d->rules[i], text);
 		return err_set(err, ERR_BUSY, "quick mode policy '%s' is used by the rule %s", d->rules[i].qm, text);
@@ -297,9 +289,9 @@ static int qm_use_check(const struct dynamic *d, const char *name, struct err *e
 /* 1: all of them; 0: *ret is the name of one; -1. */
 static int delete_which(const char **ret, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *v = dynamic_arg(a, "name"), *all = dynamic_arg(a, "all");
+	const struct netsh_value *v = netsh_arg(a, "name"), *all = netsh_arg(a, "all");
 
-	if (all || (v && name_equal(v->text, "all")))
+	if (all || (v && ascii_equal(v->text, "all")))
 		return 1;
 	if (!v)
 		return err_set(err, ERR_FORMAT, "'name' is missing");

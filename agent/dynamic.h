@@ -1,8 +1,8 @@
 /* agent/dynamic.h - VALUE: the dynamic context: main mode policies, quick mode policies and rules
- * that the daemon holds in memory alone, and what it answers about filters.
+ * that the daemon holds in memory alone.
  *
  * A rule is known by its tags: addresses with masks, protocol, ports, mirrored, connection type and
- * tunnel endpoint.  Names are compared without (ASCII) case.  Pure but for the answers. */
+ * tunnel endpoint.  Names are compared without (ASCII) case. */
 #ifndef AGENT_DYNAMIC_H
 #define AGENT_DYNAMIC_H
 
@@ -10,17 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nft/render.h"
 #include "schema/policy.h"
 
 struct arena;
-struct ctl_call;
-struct daemon;
 struct err;
-struct host_facts;
-struct json_t;
 struct netsh_args;
-struct ruleset;
 
 #define DYNAMIC_MAX_RULES	4096
 #define DYNAMIC_MAX_POLICIES	1024	/* main mode, and as many quick mode */
@@ -84,37 +78,11 @@ const char *dynamic_pfs_name(enum dynamic_pfs p);	/* "NOPFS" "GRP1"... */
 /* ---- dynamic_policy.c ----
  * The rules as policies for render_source: one for each main mode policy in use and one for the rules
  * without, sorted, each with the hooks its rules stand at (NULL: everywhere).  A rule with
- * different actions inbound and outbound is two; forwarded packets get the stricter one.  d NULL: none. */
-/* (malloc'd all: free, or dynamic_policies_free.) */
+ * different actions inbound and outbound is two; forwarded packets get the stricter one.  d NULL: none.
+ * 0: *ret and *ret_hooks are malloc'd, *ret_n each (dynamic_policies_free). */
 int dynamic_policies(struct ipsec_policy ***ret, uint8_t ***ret_hooks, size_t *ret_n, const struct dynamic *d, struct err *err);
 void dynamic_policies_free(struct ipsec_policy **policies, uint8_t **hooks, size_t n);
 /* The main mode of one; of a policy that is in no use too. */
 int dynamic_isakmp(struct ipsec_isakmp *ret, struct arena *a, const struct dynamic_mm *mm, struct err *err);
-
-/* ---- the daemon's answers; each answers the call ---- */
-
-/* What is enforced; good until it changes next.  Filled by the daemon. */
-struct daemon_view {
-	const struct render_source	*sources;	/* all stores */
-	size_t				 n_sources;
-	const struct host_facts		*facts;
-	struct render_options		 o;
-	const struct ruleset		*ruleset;	/* NULL: no table */
-};
-void daemon_view(struct daemon *d, struct daemon_view *ret);
-
-/* {"command": TEXT} or {"commands": [TEXT...]}: all of them or none (answers_dynamic.c) */
-void answer_dynamic(struct daemon *d, struct ctl_call *call, struct json_t *parameters);
-/* {"what": "mmpolicy" | "qmpolicy" | "rule"} -> {"mmpolicies": [...]}... */
-void answer_dynamic_show(struct daemon *d, struct ctl_call *call, struct json_t *parameters);
-void answer_config(struct daemon *d, struct ctl_call *call);
-
-/* {"type": "generic" | "specific", "what": "mm" | "qm", "from": N, "stamp": S} -> a page of the filters in
- * effect: {"filters": [...], "from": N, "next": N or null, "total": N, "stamp": S}.  Without a
- * stamp it is that of now; with one of earlier filters the call fails with
- * "Changed".  (answers_filters.c) */
-void answer_filters(struct daemon *d, struct ctl_call *call, struct json_t *parameters);
-struct filters_cache;
-void filters_forget(struct daemon *d);		/* what is in force is about to change */
 
 #endif

@@ -12,31 +12,6 @@
 
 #define MAX_AUTH	32
 
-const struct netsh_value *dynamic_arg(const struct netsh_args *a, const char *tag)
-{
-	for (size_t i = 0; i < a->n_values; i++)
-		if (!strcmp(a->values[i].tag->name, tag))
-			return &a->values[i];
-	return NULL;
-}
-
-bool dynamic_word(const struct netsh_value *v, const char *word)
-{
-	const char *p = v->tag->words;
-	const size_t n = strlen(word);
-
-	for (uint64_t i = 0; p && i < v->number; i++) {
-		p = strchr(p, '|');
-		p = p ? p + 1 : NULL;
-	}
-	if (!p || strcspn(p, "|") != n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (ascii_lower((uint8_t)p[i]) != ascii_lower((uint8_t)word[i]))
-			return false;
-	return true;
-}
-
 /* ---- what identifies a rule ---- */
 
 static bool one_address(const struct ipsec_addr *a)
@@ -46,7 +21,7 @@ static bool one_address(const struct ipsec_addr *a)
 
 static int side_parse(struct ipsec_addr *ret, const struct netsh_args *a, const char *tag, const char *mask_tag, struct err *err)
 {
-	const struct netsh_value *v = dynamic_arg(a, tag), *mask = dynamic_arg(a, mask_tag);
+	const struct netsh_value *v = netsh_arg(a, tag), *mask = netsh_arg(a, mask_tag);
 
 	if (!v)
 		return err_set(err, ERR_FORMAT, "'%s' is missing", tag);
@@ -85,14 +60,14 @@ static int sides_check(const struct ipsec_filter *f, struct err *err)
 
 static uint64_t number_of(const struct netsh_args *a, const char *tag, uint64_t otherwise)
 {
-	const struct netsh_value *v = dynamic_arg(a, tag);
+	const struct netsh_value *v = netsh_arg(a, tag);
 
 	return v ? v->number : otherwise;
 }
 
 static int tunnel_parse(struct dynamic_rule *r, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *v = dynamic_arg(a, "tunneldstaddress");
+	const struct netsh_value *v = netsh_arg(a, "tunneldstaddress");
 
 	if (!v || (!v->host && v->addr.kind == IPSEC_ADDR_ANY))	/* "none" */
 		return 0;
@@ -109,7 +84,7 @@ int dynamic_rule_key(struct dynamic_rule *ret, const struct netsh_args *a, struc
 {
 	struct dynamic_rule r = { .inbound = IPSEC_NEGOTIATE, .outbound = IPSEC_NEGOTIATE };
 	struct ipsec_filter *f = &r.filter;
-	const struct netsh_value *mirrored = dynamic_arg(a, "mirrored"), *conn = dynamic_arg(a, "conntype");
+	const struct netsh_value *mirrored = netsh_arg(a, "mirrored"), *conn = netsh_arg(a, "conntype");
 
 	f->description = f->src_dns = f->dst_dns = "";
 	if (side_parse(&f->src, a, "srcaddr", "srcmask", err) < 0 || side_parse(&f->dst, a, "dstaddr", "dstmask", err) < 0 ||
@@ -120,8 +95,8 @@ int dynamic_rule_key(struct dynamic_rule *ret, const struct netsh_args *a, struc
 	f->dst_port.lo = f->dst_port.hi = (uint16_t)number_of(a, "dstport", 0);
 	f->mirrored = mirrored ? mirrored->yes : true;
 	if (conn)
-		r.conntype = dynamic_word(conn, "lan") ? IPSEC_CONN_LAN :
-		    dynamic_word(conn, "dialup") ? IPSEC_CONN_DIALUP : IPSEC_CONN_ALL;
+		r.conntype = netsh_word_is(conn, "lan") ? IPSEC_CONN_LAN :
+		    netsh_word_is(conn, "dialup") ? IPSEC_CONN_DIALUP : IPSEC_CONN_ALL;
 	if (sides_check(f, err) < 0 || ipsec_filter_check(f, err) < 0)
 		return -1;
 	*ret = r;
@@ -148,7 +123,7 @@ bool dynamic_rule_same(const struct dynamic_rule *a, const struct dynamic_rule *
 
 static enum ipsec_action action_of(const struct netsh_value *v)
 {
-	return dynamic_word(v, "permit") ? IPSEC_PERMIT : dynamic_word(v, "block") ? IPSEC_BLOCK : IPSEC_NEGOTIATE;
+	return netsh_word_is(v, "permit") ? IPSEC_PERMIT : netsh_word_is(v, "block") ? IPSEC_BLOCK : IPSEC_NEGOTIATE;
 }
 
 /* 1: a method; 0: not one ("kerberos=no" too). */
@@ -205,7 +180,7 @@ static int auth_edit(struct dynamic_rule *r, struct arena *to, const struct nets
 
 static int name_edit(const char **ret, struct arena *to, const struct netsh_args *a, const char *tag, struct err *err)
 {
-	const struct netsh_value *v = dynamic_arg(a, tag);
+	const struct netsh_value *v = netsh_arg(a, tag);
 
 	if (!v)
 		return 0;
@@ -215,7 +190,7 @@ static int name_edit(const char **ret, struct arena *to, const struct netsh_args
 
 int dynamic_rule_edit(struct dynamic_rule *r, struct arena *to, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *in = dynamic_arg(a, "actioninbound"), *out = dynamic_arg(a, "actionoutbound");
+	const struct netsh_value *in = netsh_arg(a, "actioninbound"), *out = netsh_arg(a, "actionoutbound");
 
 	if (in)
 		r->inbound = action_of(in);

@@ -5,13 +5,6 @@
 
 #include "agent/dynamic.h"
 
-struct netsh_value;
-
-/* The first value of a tag, NULL: not given, or not of this command. */
-const struct netsh_value *dynamic_arg(const struct netsh_args *a, const char *tag);
-/* Does a value of words say this one? */
-bool dynamic_word(const struct netsh_value *v, const char *word);
-
 /* What identifies it: filter (but its id), conntype, tunnel.  The rest is set to what it is when not given. */
 int dynamic_rule_key(struct dynamic_rule *ret, const struct netsh_args *a, struct err *err);
 /* What may change and is given; texts in `to`. */

@@ -14,7 +14,7 @@
 #include "store/objects.h"
 #include "store/regfile.h"
 
-enum format { FORMAT_AUTO, FORMAT_REG, FORMAT_REG8, FORMAT_SCRIPT, FORMAT_LDIF };	/* as the words of the tag */
+enum format { FORMAT_AUTO, FORMAT_REG, FORMAT_REG8, FORMAT_LDIF, FORMAT_SCRIPT };	/* as the words of the tag */
 
 static bool arg_given(const struct netsh_args *a, const char *tag, bool *ret)
 {
@@ -44,7 +44,7 @@ static bool ends_with(const char *name, const char *end)
 {
 	size_t n = strlen(name), k = strlen(end);
 
-	return n > k && !attr_name_cmp(name + n - k, end);
+	return n > k && ascii_equal(name + n - k, end);
 }
 
 static enum format format_by_name(const char *name, bool backup)
@@ -109,7 +109,7 @@ static int export_reg(const struct export *x, FILE *f, struct err *err)
 static int export_write(const struct export *x, FILE *f, struct err *err)
 {
 	if (x->format == FORMAT_SCRIPT)
-		return container_script(x->e, f, err);
+		return store_edit_script(x->e, f, err);
 	if (x->format == FORMAT_LDIF)
 		return exchange_to_ldif(x->entries, x->n, x->gpos, x->n_gpos, x->e->container->dn, f, err);
 	return export_reg(x, f, err);
@@ -117,6 +117,10 @@ static int export_write(const struct export *x, FILE *f, struct err *err)
 
 static void export_tell(const struct export *x, const char *file, FILE *out)
 {
+	static const char *const formats[] = {
+		[FORMAT_REG] = "a registry file (UTF-16)", [FORMAT_REG8] = "a registry file (UTF-8)", [FORMAT_LDIF] = "LDIF",
+		[FORMAT_SCRIPT] = "a script",
+	};
 	const struct ipsec_container *c = x->e->container;
 	size_t n = 0;
 
@@ -137,10 +141,10 @@ static void export_tell(const struct export *x, const char *file, FILE *out)
 		fprintf(out, " and %zu %s", x->n_gpos, x->n_gpos == 1 ? "assignment" : "assignments");
 	fputs(" written to '", out);
 	put_name(file, out);
-	fputs("'; it may hold pre-shared keys, keep it to yourself\n", out);
+	fprintf(out, "' as %s; it may hold pre-shared keys, keep it to yourself\n", formats[x->format]);
 }
 
-int exchange_export(struct session *s, struct store_edit *e, struct backend *b, const struct netsh_args *a, FILE *out, struct err *err)
+int exchange_export(struct store_edit *e, struct backend *b, const struct netsh_args *a, FILE *out, struct err *err)
 {
 	struct export x = { .a = arena_new(0), .e = e, .format = arg_format(a) };
 	const char *file = netsh_arg(a, "file")->text;
@@ -148,12 +152,16 @@ int exchange_export(struct session *s, struct store_edit *e, struct backend *b, 
 	bool backup = false;
 	int rc = -1;
 
-	(void)s;
 	if (!x.a)
 		return err_nomem(err);
 	arg_given(a, "assignments", &backup);
 	if (x.format == FORMAT_AUTO)
 		x.format = format_by_name(file, backup && e->location == LOCATION_DOMAIN);
+	if (backup && e->location != LOCATION_DOMAIN && x.format != FORMAT_LDIF) {
+		err_set(err, ERR_UNSUPPORTED, "'assignments' are of GPOs and the domain store; what the %s store assigns is in such a file anyway",
+		    location_name(e->location));
+		goto out;
+	}
 	if (export_collect(&x, b, a, err) < 0 || exchange_file_create(&to, file, x.a, err) < 0)
 		goto out;
 	if (export_write(&x, to.f, err) < 0)
@@ -219,7 +227,7 @@ static int content_read(struct import *x, enum format format, const char *text, 
 			return -1;
 		return exchange_from_keys(&x->content, x->a, keys, n, container, x->e->location, err);
 	default:
-		return err_set(err, ERR_UNSUPPORTED, "is neither a registry file nor LDIF; a script is run with 'ipsecpol exec FILE'");
+		return err_set(err, ERR_UNSUPPORTED, "neither a registry file nor LDIF ('ipsecpol exec FILE' runs a script)");
 	}
 }
 
@@ -232,7 +240,7 @@ static int content_load(struct import *x, const struct netsh_args *a, const char
 	if (rc == 0)
 		rc = content_read(x, arg_format(a), text, len, err);
 	if (rc == 0 && x->content.n == 0 && x->content.n_gpos == 0 && !x->content.active)
-		rc = err_set(err, ERR_ABSENT, "holds no policies");
+		rc = err_set(err, ERR_ABSENT, "no policies in it");
 	free(text);
 	return rc;
 }
@@ -292,12 +300,10 @@ static void active_take(struct import *x, FILE *out)
 	fputs("'\n", out);
 }
 
-/* 1: something of the file has no place any more. */
-static int assignments_tell(struct import *x, FILE *out)
+static void assignments_tell(struct import *x, FILE *out)
 {
 	const struct exchange_content *c = &x->content;
 	bool domain = x->e->location == LOCATION_DOMAIN;
-	int rc = 0;
 
 	if (!x->assign && (domain ? c->n_gpos > 0 : c->active != NULL))
 		fputs("what the file assigns was not assigned (assignments=yes does it)\n", out);
@@ -305,14 +311,31 @@ static int assignments_tell(struct import *x, FILE *out)
 		fputs("what GPOs assign has no place in this store\n", out);
 	if (!domain && x->assign && c->active)
 		active_take(x, out);
-	for (size_t i = 0; domain && x->assign && i < c->n_gpos; i++)
-		if (c->gpos[i].missing) {
-			fputs("GPO '", out);
-			put_name(c->gpos[i].name, out);
-			fputs("' does not exist any more: what it assigned was not put back\n", out);
-			rc = 1;
-		}
-	return rc;
+}
+
+/* 1: there are some. */
+static int missing_tell(const struct exchange_content *c, struct err *err)
+{
+	char list[300] = "";
+	size_t len = 0, n = 0, n_named = 0;
+
+	for (size_t i = 0; i < c->n_gpos; i++) {
+		const struct exchange_gpo *g = &c->gpos[i];
+		bool named = strcmp(g->gpo, g->name) != 0;
+
+		n += g->missing;
+		if (!g->missing || len > sizeof(list) - 160)
+			continue;
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s'%.100s'%s%.38s", n_named++ ? ", " : "", g->name,
+		    named ? " " : "", named ? g->gpo : "");
+	}
+	if (!n)
+		return 0;
+	if (n_named < n)
+		snprintf(list + len, sizeof(list) - len, " and %zu more", n - n_named);
+	err_set(err, ERR_ABSENT, "imported, but %s %s %s not exist any more: what %s assigned was not put back",
+	    n == 1 ? "GPO" : "GPOs", list, n == 1 ? "does" : "do", n == 1 ? "it" : "they");
+	return 1;
 }
 
 static void import_tell(const struct import *x, const struct exchange_report *r, FILE *out)
@@ -342,14 +365,13 @@ static int import_merge(struct import *x, struct backend *b, struct exchange_rep
 	return 0;
 }
 
-int exchange_import(struct session *s, struct store_edit *e, struct backend *b, const struct netsh_args *a, FILE *out, struct err *err)
+int exchange_import(struct store_edit *e, struct backend *b, const struct netsh_args *a, FILE *out, struct err *err)
 {
 	struct import x = { .a = arena_new(0), .e = e };
 	const char *file = netsh_arg(a, "file")->text;
 	struct exchange_report report = { 0 };
 	int rc = -1;
 
-	(void)s;
 	if (!x.a)
 		return err_nomem(err);
 	if (!arg_given(a, "assignments", &x.assign))
@@ -358,7 +380,8 @@ int exchange_import(struct session *s, struct store_edit *e, struct backend *b, 
 		err_prefix(err, "%.200s", file);
 	} else {
 		import_tell(&x, &report, out);
-		rc = assignments_tell(&x, out);
+		assignments_tell(&x, out);
+		rc = missing_tell(&x.content, err);
 	}
 	arena_free(x.a);
 	return rc;

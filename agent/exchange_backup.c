@@ -3,6 +3,7 @@
 
 #include "agent/exchange_parts.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/ldif.h"
 
@@ -21,10 +22,10 @@ static int reference_take(struct dir_entry *to, struct arena *a, const char *nam
 }
 
 /* What a file may carry, and nothing that a directory makes itself. */
-static int attr_take(struct dir_entry *to, struct arena *a, const struct exchange_attr *known, const struct dir_entry *e, const char *container, struct err *err)
+static int attr_take(struct dir_entry *to, struct arena *a, const struct object_attr *known, const struct dir_entry *e, const char *container, struct err *err)
 {
 	const struct dir_attr *attr = entry_attr(e, known->name);
-	bool reference = known->kind == EX_REFERENCE || known->kind == EX_REFERENCES;
+	bool reference = known->kind == KIND_REFERENCE || known->kind == KIND_REFERENCES;
 
 	for (size_t i = 0; attr && i < attr->n_values; i++) {
 		const struct dir_value *v = &attr->values[i];
@@ -49,8 +50,8 @@ static int object_take(struct exchange_content *to, struct arena *a, const struc
 	made = exchange_entry_add(to, a, dn, leaf, class, 0);
 	if (!made)
 		return err_nomem(err);
-	for (size_t i = 0; i < EXCHANGE_ATTRS; i++)
-		if (attr_take(made, a, &exchange_attrs[i], e, container, err) < 0)
+	for (size_t i = 0; i < OBJECT_ATTRS; i++)
+		if (attr_take(made, a, &object_attrs[i], e, container, err) < 0)
 			return -1;
 	return 0;
 }
@@ -63,7 +64,7 @@ static const char *assignment_gpo(struct arena *a, const char *dn)
 	for (size_t i = 0; i < sizeof(path) / sizeof(path[0]) && dn; i++) {
 		const char *name = dn_rdn_value(a, dn, "CN");
 
-		if (!name || attr_name_cmp(name, path[i]))
+		if (!name || !ascii_equal(name, path[i]))
 			return NULL;
 		dn = dn_parent(dn);
 	}
@@ -110,7 +111,7 @@ static int entry_take(struct exchange_content *to, struct arena *a, const struct
 		is_object |= entry_has_class(e, object_class_ldap((enum object_class)class));
 	if (!is_object)
 		return 0;
-	if (leaf && !attr_name_cmp(leaf, ASSIGNMENT))
+	if (leaf && ascii_equal(leaf, ASSIGNMENT))
 		return assignment_take(to, a, e, container, err);
 	return object_take(to, a, e, leaf ? leaf : "", container, err);
 }
@@ -178,11 +179,11 @@ static int object_write(const struct dir_entry *e, struct arena *a, FILE *out, s
 	struct dir_entry copy = { .dn = e->dn };
 	size_t n = sizeof(first) / sizeof(first[0]);
 
-	copy.attrs = arena_zalloc(a, EXCHANGE_ATTRS + n, sizeof(*copy.attrs));
+	copy.attrs = arena_zalloc(a, OBJECT_ATTRS + n, sizeof(*copy.attrs));
 	if (!copy.attrs)
 		return err_nomem(err);
-	for (size_t i = 0; i < n + EXCHANGE_ATTRS; i++) {
-		const struct dir_attr *attr = entry_attr(e, i < n ? first[i] : exchange_attrs[i - n].name);
+	for (size_t i = 0; i < n + OBJECT_ATTRS; i++) {
+		const struct dir_attr *attr = entry_attr(e, i < n ? first[i] : object_attrs[i - n].name);
 
 		if (attr && attr->n_values)
 			copy.attrs[copy.n_attrs++] = *attr;
@@ -207,13 +208,13 @@ int exchange_to_ldif(const struct dir_entry *entries, size_t n, const struct exc
 
 /* ---- assignments ------------------------------------------------------------------------------ */
 
-static int gpo_add(struct exchange_gpo **list, size_t *n, struct arena *a, const char *gpo, const char *policy, struct err *err)
+static int gpo_add(struct exchange_gpo **list, size_t *n, struct arena *a, const struct gpo_user *gpo, const char *policy, struct err *err)
 {
 	struct exchange_gpo *gpos = arena_grow(a, *list, *n, sizeof(*gpos));
 
 	if (!gpos)
 		return err_nomem(err);
-	gpos[(*n)++] = (struct exchange_gpo){ .gpo = gpo, .name = gpo, .policy = policy };
+	gpos[(*n)++] = (struct exchange_gpo){ .gpo = gpo->gpo, .name = gpo->name, .policy = policy };
 	*list = gpos;
 	return 0;
 }
@@ -225,15 +226,15 @@ int exchange_gpos(struct exchange_gpo **ret, size_t *ret_n, struct arena *a, con
 
 	for (size_t i = 0; i < c->n_objects; i++) {
 		const struct ipsec_object *o = c->objects[i];
-		const char **names = NULL;
-		size_t n_names = 0;
+		struct gpo_user *users = NULL;
+		size_t n_users = 0;
 
 		if (o->class != OBJ_POLICY || o->deleted || o->damage || !o->entry)
 			continue;
-		if (b->users(b, o->dn, &names, &n_names, a, err) < 0)
+		if (b->users(b, o->dn, &users, &n_users, a, err) < 0)
 			return -1;
-		for (size_t k = 0; k < n_names; k++)
-			if (gpo_add(&gpos, &n, a, names[k], o->dn, err) < 0)
+		for (size_t k = 0; k < n_users; k++)
+			if (gpo_add(&gpos, &n, a, &users[k], o->dn, err) < 0)
 				return -1;
 	}
 	*ret = gpos;

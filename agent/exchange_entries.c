@@ -8,13 +8,6 @@
 #include "schema/change.h"
 #include "schema/err.h"
 
-const struct exchange_attr exchange_attrs[EXCHANGE_ATTRS] = {
-	{ "description", EX_TEXT }, { "ipsecName", EX_TEXT }, { "ipsecID", EX_TEXT }, { "ipsecDataType", EX_NUMBER },
-	{ "ipsecData", EX_BYTES }, { "iPSECNegotiationPolicyAction", EX_TEXT }, { "iPSECNegotiationPolicyType", EX_TEXT },
-	{ "ipsecISAKMPReference", EX_REFERENCE }, { "ipsecNegotiationPolicyReference", EX_REFERENCE },
-	{ "ipsecFilterReference", EX_REFERENCES }, { "ipsecNFAReference", EX_REFERENCES }, { "ipsecOwnersReference", EX_REFERENCES },
-};
-
 /* ---- names --------------------------------------------------------------------------------- */
 
 enum object_class exchange_class(const char *leaf)
@@ -165,7 +158,7 @@ static struct dir_attr *attr_of(struct dir_entry *e, struct arena *a, const char
 	struct dir_attr *attrs;
 
 	for (size_t i = 0; i < e->n_attrs; i++)
-		if (!attr_name_cmp(e->attrs[i].name, name))
+		if (ascii_equal(e->attrs[i].name, name))
 			return &e->attrs[i];
 	attrs = arena_zalloc(a, e->n_attrs + 1, sizeof(*attrs));
 	if (!attrs)

@@ -11,19 +11,11 @@
 
 #include "agent/session.h"
 #include "schema/snapshot.h"
+#include "store/objects.h"
 
 struct arena;
 struct err;
 struct reg_key;
-
-/* The attributes of objects that a file carries, and what they are in the registry. */
-enum exchange_kind { EX_TEXT, EX_NUMBER, EX_BYTES, EX_REFERENCE, EX_REFERENCES };
-struct exchange_attr {
-	const char		*name;
-	enum exchange_kind	 kind;
-};
-#define EXCHANGE_ATTRS	12
-extern const struct exchange_attr exchange_attrs[EXCHANGE_ATTRS];	/* in the order in which Windows writes them */
 
 struct exchange_gpo {			/* a GPO and what it assigns */
 	const char	*gpo;		/* "{GUID}", or its display name where that is not known */
@@ -46,7 +38,7 @@ struct exchange_content {		/* of a file; all in one arena */
 const char *exchange_dn(struct arena *a, const char *leaf, const char *container);
 /* Leaf of a DN or path; NULL: none. */
 const char *exchange_leaf(struct arena *a, const char *reference);
-/* An object of this class with nothing in it but its name.  NULL: no memory. */
+/* An object of this class with nothing in it but its name; good until the next exchange_entry_add.  NULL: no memory. */
 struct dir_entry *exchange_entry_add(struct exchange_content *c, struct arena *a, const char *dn, const char *leaf, const char *class, unsigned line);
 int exchange_value_add(struct dir_entry *e, struct arena *a, const char *name, const void *p, size_t len, struct err *err);
 /* The class whose name the leaf begins with; OBJ_N_CLASSES: none. */
@@ -61,7 +53,8 @@ struct exchange_out {
 	FILE		*f;		/* PATH.new, mode 0600 */
 	const char	*path, *new, *folder;
 };
-/* The file at path is replaced whole, or not at all.  _drop or _finish ends it. */
+/* The file at path is replaced whole, or not at all.  _drop or _finish ends it; path must outlive *ret.  _finish: -1 also
+ * when the file is in place but its folder could not be synced. */
 int exchange_file_create(struct exchange_out *ret, const char *path, struct arena *a, struct err *err);
 void exchange_file_drop(struct exchange_out *o);
 int exchange_file_finish(struct exchange_out *o, struct err *err);
@@ -86,7 +79,7 @@ int exchange_gpos_restore(struct store_edit *e, struct backend *b, struct exchan
 struct exchange_report {
 	size_t	n_replaced, n_added, n_orphans;
 };
-/* All or nothing but for memory. */
+/* All or nothing, unless ERR_NOMEM: then load c again. */
 int exchange_merge(struct exchange_report *ret, struct ipsec_container *c, const struct exchange_content *content, struct err *err);
 
 #endif

@@ -118,7 +118,7 @@ static const struct reg_value *value_find(const struct keys *k, size_t from, siz
 {
 	while (to-- > from)
 		for (size_t i = k->keys[to]->n_values; i-- > 0;)
-			if (!attr_name_cmp(k->keys[to]->values[i].name, name)) {
+			if (ascii_equal(k->keys[to]->values[i].name, name)) {
 				*ret_key = k->keys[to];
 				return &k->keys[to]->values[i];
 			}
@@ -159,19 +159,19 @@ static int number_add(const struct keys *k, struct dir_entry *e, const char *nam
 	return exchange_value_add(e, k->a, name, text, strlen(text), err);
 }
 
-static int attr_add(const struct keys *k, struct dir_entry *e, const struct exchange_attr *attr, const struct reg_value *v, struct err *err)
+static int attr_add(const struct keys *k, struct dir_entry *e, const struct object_attr *attr, const struct reg_value *v, struct err *err)
 {
 	switch (attr->kind) {
-	case EX_NUMBER:
+	case KIND_NUMBER:
 		return number_add(k, e, attr->name, v, err);
-	case EX_REFERENCE:
-	case EX_REFERENCES:
+	case KIND_REFERENCE:
+	case KIND_REFERENCES:
 		return references_add(k, e, attr->name, v, err);
-	case EX_BYTES:
+	case KIND_BYTES:
 		if (v->type != REG_BINARY)
 			return err_set(err, ERR_FORMAT, "is not REG_BINARY");
 		break;
-	case EX_TEXT:
+	case KIND_TEXT:
 		if (v->type != REG_SZ)
 			return err_set(err, ERR_FORMAT, "is not REG_SZ");
 		/* A directory has no empty texts. */
@@ -193,15 +193,15 @@ static int object_from_keys(const struct keys *k, size_t from, size_t to, struct
 
 	if (strchr(leaf, '\\') || class == OBJ_N_CLASSES || !(dn = exchange_dn(k->a, leaf, k->container)))
 		return key_refuse(err, first, "is not the key of an object");
-	if (v && (v->type != REG_SZ || attr_name_cmp((const char *)v->p, object_class_ldap(class))))
+	if (v && (v->type != REG_SZ || !ascii_equal((const char *)v->p, object_class_ldap(class))))
 		return key_refuse(err, key, "its ClassName is not the one in its name");
 	e = exchange_entry_add(k->to, k->a, dn, leaf, object_class_ldap(class), first->line);
 	if (!e)
 		return err_nomem(err);
-	for (size_t i = 0; i < EXCHANGE_ATTRS; i++) {
-		v = value_find(k, from, to, exchange_attrs[i].name, &key);
-		if (v && attr_add(k, e, &exchange_attrs[i], v, err) < 0) {
-			err_prefix(err, "value '%s'", exchange_attrs[i].name);
+	for (size_t i = 0; i < OBJECT_ATTRS; i++) {
+		v = value_find(k, from, to, object_attrs[i].name, &key);
+		if (v && attr_add(k, e, &object_attrs[i], v, err) < 0) {
+			err_prefix(err, "value '%s'", object_attrs[i].name);
 			return key_fail(err, key);
 		}
 	}
@@ -320,7 +320,7 @@ static uint32_t changed_seconds(const struct dir_entry *e)
 	return t > 0 && t <= UINT32_MAX ? (uint32_t)t : 0;
 }
 
-static int attr_to_value(struct reg_key *k, struct arena *a, const struct dir_entry *e, const struct exchange_attr *known, const char *root, struct err *err)
+static int attr_to_value(struct reg_key *k, struct arena *a, const struct dir_entry *e, const struct object_attr *known, const char *root, struct err *err)
 {
 	const struct dir_attr *attr = entry_attr(e, known->name);
 	const struct dir_value *v;
@@ -330,16 +330,16 @@ static int attr_to_value(struct reg_key *k, struct arena *a, const struct dir_en
 		return 0;
 	v = &attr->values[0];
 	switch (known->kind) {
-	case EX_NUMBER:
+	case KIND_NUMBER:
 		if (entry_int(e, known->name, &number) != 1 || number < 0 || number > UINT32_MAX)
 			return err_set(err, ERR_FORMAT, "%s '%.40s' is no number", known->name, (const char *)v->p);
 		return dword_add(k, a, known->name, (uint32_t)number, err);
-	case EX_REFERENCE:
-	case EX_REFERENCES:
-		return references_to_value(k, a, attr, known->kind == EX_REFERENCES, root, err);
-	case EX_BYTES:
+	case KIND_REFERENCE:
+	case KIND_REFERENCES:
+		return references_to_value(k, a, attr, known->kind == KIND_REFERENCES, root, err);
+	case KIND_BYTES:
 		return value_add(k, a, known->name, REG_BINARY, v->p, v->len, err);
-	case EX_TEXT:
+	case KIND_TEXT:
 		break;
 	}
 	return value_add(k, a, known->name, REG_SZ, v->p, v->len, err);
@@ -359,12 +359,12 @@ static int object_to_key(struct reg_key *k, struct arena *a, const struct dir_en
 		return err_nomem(err);
 	if (text_add(k, a, "ClassName", object_class_ldap(class), err) < 0 || text_add(k, a, "name", leaf, err) < 0)
 		return -1;
-	for (size_t i = 0; rc == 0 && i < EXCHANGE_ATTRS; i++) {
+	for (size_t i = 0; rc == 0 && i < OBJECT_ATTRS; i++) {
 		/* As Windows does: the owners come last. */
-		if (i == EXCHANGE_ATTRS - 1 && changed)
+		if (i == OBJECT_ATTRS - 1 && changed)
 			rc = dword_add(k, a, "whenChanged", changed, err);
 		if (rc == 0)
-			rc = attr_to_value(k, a, e, &exchange_attrs[i], root, err);
+			rc = attr_to_value(k, a, e, &object_attrs[i], root, err);
 	}
 	return rc < 0 ? err_prefix(err, "object %s", leaf) : 0;
 }

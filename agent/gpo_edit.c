@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/directory.h"
+#include "agent/session.h"
 #include "schema/arena.h"
 #include "schema/change.h"
 #include "schema/err.h"
@@ -74,7 +75,7 @@ static int state_read(struct gpo_state *st, struct directory *d, const char *dn,
 	if (read_entry(&st->ipsec, d, st->s, st->ipsec_dn, ipsec_attrs, err) < 0)
 		return -1;
 	if (read_text(&st->extensions, st->gpo, "gPCMachineExtensionNames", err) < 0 ||
-	    gpo_extensions(NULL, &st->has, st->a, st->extensions, true, err) < 0)
+	    gpo_extensions_edit(NULL, &st->has, st->a, st->extensions, true, err) < 0)
 		return err_prefix(err, "GPO '%s'", dn);
 	if (entry_int(st->gpo, "versionNumber", &st->version) < 0 || st->version < INT32_MIN || st->version > UINT32_MAX)
 		return err_set(err, ERR_FORMAT, "GPO '%s': versionNumber '%s' is no 32 bit number", dn,
@@ -122,7 +123,7 @@ static int write_gpo(struct directory *d, const struct gpo_state *st, bool with,
 	const struct dir_change c = { .kind = CHANGE_MODIFY, .dn = st->dn, .mods = mods, .n_mods = 2 };
 	const char *extensions, *version;
 
-	if (gpo_extensions(&extensions, NULL, st->a, st->extensions, with, err) < 0)
+	if (gpo_extensions_edit(&extensions, NULL, st->a, st->extensions, with, err) < 0)
 		return -1;
 	version = arena_printf(st->a, "%" PRId32, gpo_version_next((int32_t)(uint32_t)st->version));
 	if (!version)
@@ -213,7 +214,7 @@ static int extension_settled(const struct gpo_state *st, bool with, struct err *
 {
 	const char *want;
 
-	if (gpo_extensions(&want, NULL, st->a, st->extensions, with, err) < 0)
+	if (gpo_extensions_edit(&want, NULL, st->a, st->extensions, with, err) < 0)
 		return -1;
 	return with ? st->extensions && !strcmp(st->extensions + strspn(st->extensions, " "), want) : !st->has;
 }
@@ -404,12 +405,13 @@ int gpo_find(const char **ret, struct directory *d, const char *domain, const ch
 	return rc;
 }
 
-/* "CN=IPSEC,CN=Windows,CN=Microsoft,CN=Machine,<GPO>" -> its name. */
-static int user_name(const char **ret, struct directory *d, struct dir_snapshot *s, const char *dn, struct arena *a, struct err *err)
+/* "CN=IPSEC,CN=Windows,CN=Microsoft,CN=Machine,<GPO>" -> the GPO. */
+static int user_read(struct gpo_user *ret, struct directory *d, struct dir_snapshot *s, const char *dn, struct arena *a, struct err *err)
 {
 	static const char *const attrs[] = { "objectClass", "displayName", NULL };
 	const struct dir_entry *e = NULL;
-	const char *name = NULL;
+	const char *name = NULL, *cn;
+	struct guid id;
 
 	for (int i = 0; i < 4 && dn; i++)
 		dn = dn_parent(dn);
@@ -420,18 +422,20 @@ static int user_name(const char **ret, struct directory *d, struct dir_snapshot 
 		return -1;
 	if (e)
 		name = entry_text(e, "displayName");
-	*ret = name && *name ? arena_strdup(a, name) : dn_rdn_value(a, dn, "CN");
-	if (!*ret)
-		*ret = dn;
-	return 0;
+	cn = dn_rdn_value(a, dn, "CN");
+	cn = cn ? cn : dn;
+	ret->name = name && *name ? arena_strdup(a, name) : cn;
+	ret->gpo = guid_parse(&id, cn, strlen(cn)) ? cn : ret->name;
+	return ret->name ? 0 : err_nomem(err);
 }
 
-int gpo_users(struct directory *d, const char *domain, const char *policy_dn, const char ***ret, size_t *ret_n, struct arena *a,
+int gpo_users(struct directory *d, const char *domain, const char *policy_dn, struct gpo_user **ret, size_t *ret_n, struct arena *a,
     struct err *err)
 {
 	static const char *const attrs[] = { "objectClass", NULL };
 	struct dir_snapshot *s = snapshot_new(), *names = snapshot_new();
-	const char *filter = filter_value(a, policy_dn), **list = NULL;
+	const char *filter = filter_value(a, policy_dn);
+	struct gpo_user *list;
 	const struct dir_search *found;
 	int rc = -1;
 
@@ -449,7 +453,7 @@ int gpo_users(struct directory *d, const char *domain, const char *policy_dn, co
 		goto out;
 	}
 	for (size_t i = 0; i < found->n_entries; i++)
-		if (user_name(&list[i], d, names, found->entries[i].dn, a, err) < 0)
+		if (user_read(&list[i], d, names, found->entries[i].dn, a, err) < 0)
 			goto out;
 	*ret = list;
 	*ret_n = found->n_entries;

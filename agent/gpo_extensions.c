@@ -128,7 +128,7 @@ static void extensions_write(char *out, const struct extension *list, size_t n, 
 		put_ours(&out);
 }
 
-int gpo_extensions(const char **ret, bool *has, struct arena *a, const char *text, bool with, struct err *err)
+int gpo_extensions_edit(const char **ret, bool *has, struct arena *a, const char *text, bool with, struct err *err)
 {
 	struct extension *list = NULL;
 	struct guid cse;

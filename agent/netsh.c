@@ -1,7 +1,6 @@
 /* Lines and words to arguments, and back. */
 #include "agent/netsh.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "schema/arena.h"
@@ -17,9 +16,17 @@ static bool is_blank(char c)
 
 static bool is_comment(const char *p, const char *end)
 {
-	if (p == end || *p == '#' || *p == ';')
+	static const char *const words[] = { "rem", "echo", "echo." };
+	size_t len = 0;
+
+	if (p == end || strchr("#;:", *p))
 		return true;
-	return end - p >= 3 && netsh_match(p, 3, "rem") == 2 && (end - p == 3 || is_blank(p[3]));
+	while (p + len < end && !is_blank(p[len]))
+		len++;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (netsh_match(p, len, words[i]) == 2)
+			return true;
+	return false;
 }
 
 /* The word at *p into `to`, which has room for it; NULL: a quote is not closed. */
@@ -55,6 +62,10 @@ int netsh_split(char ***ret, size_t *ret_n, struct arena *a, const char *line, s
 		return err_set(err, ERR_FORMAT, "the line holds a NUL character");
 	while (p < end && is_blank(*p))
 		p++;
+	if (p < end && *p == '@')	/* a batch file does not want the line printed */
+		p++;
+	while (p < end && is_blank(*p))
+		p++;
 	/* Words are never longer than what they stand in, with a NUL for each blank. */
 	to = arena_zalloc(a, (size_t)(end - p) + 1, 1);
 	if (!to)
@@ -83,7 +94,7 @@ int netsh_split(char ***ret, size_t *ret_n, struct arena *a, const char *line, s
  * backslashes in front of one stand outside. */
 void netsh_quote(const char *word, FILE *out)
 {
-	bool quoted = false, plain = *word && *word != '#' && *word != ';' && !strpbrk(word, " \t\r\n\"");
+	bool quoted = false, plain = *word != '@' && !is_comment(word, word + strlen(word)) && !strpbrk(word, " \t\r\n\"");
 
 	if (plain) {
 		fputs(word, out);
@@ -157,8 +168,8 @@ static const char *choice_text(struct choice *c)
 static bool seen_before(size_t i, enum netsh_context context, bool object)
 {
 	for (size_t k = 0; k < i; k++)
-		if (netsh_commands[k].context == context && !strcmp(netsh_commands[k].verb, netsh_commands[i].verb) &&
-		    (!object || !strcmp(netsh_commands[k].object, netsh_commands[i].object)))
+		if (netsh_command(k)->context == context && !strcmp(netsh_command(k)->verb, netsh_command(i)->verb) &&
+		    (!object || !strcmp(netsh_command(k)->object, netsh_command(i)->object)))
 			return true;
 	return false;
 }
@@ -168,7 +179,7 @@ static void choices_find(struct choice *ret, enum netsh_context context, const c
 {
 	*ret = (struct choice){ 0 };
 	for (size_t i = 0; i < N_NETSH_COMMANDS; i++) {
-		const struct netsh_command *c = &netsh_commands[i];
+		const struct netsh_command *c = netsh_command(i);
 		const char *name = verb ? c->object : c->verb;
 		int match = netsh_match(word, strlen(word), name);
 
@@ -180,9 +191,9 @@ static void choices_find(struct choice *ret, enum netsh_context context, const c
 static const struct netsh_command *command_of(enum netsh_context context, const char *verb, const char *object)
 {
 	for (size_t i = 0; i < N_NETSH_COMMANDS; i++)
-		if (netsh_commands[i].context == context && !strcmp(netsh_commands[i].verb, verb) &&
-		    !strcmp(netsh_commands[i].object, object))
-			return &netsh_commands[i];
+		if (netsh_command(i)->context == context && !strcmp(netsh_command(i)->verb, verb) &&
+		    !strcmp(netsh_command(i)->object, object))
+			return netsh_command(i);
 	return NULL;
 }
 
@@ -262,11 +273,49 @@ static const struct netsh_tag *tag_known(const struct netsh_args *a, const char 
 
 const struct netsh_value *netsh_arg(const struct netsh_args *a, const char *tag)
 {
-	assert(tag_known(a, tag));
 	for (size_t i = 0; i < a->n_values; i++)
 		if (!strcmp(a->values[i].tag->name, tag))
 			return &a->values[i];
 	return NULL;
+}
+
+const char *arg_text(const struct netsh_args *a, const char *tag, const char *otherwise)
+{
+	const struct netsh_value *v = netsh_arg(a, tag);
+
+	return v ? v->text : otherwise;
+}
+
+bool arg_yes(const struct netsh_args *a, const char *tag, bool otherwise)
+{
+	const struct netsh_value *v = netsh_arg(a, tag);
+
+	return v ? v->yes : otherwise;
+}
+
+uint64_t arg_number(const struct netsh_args *a, const char *tag, uint64_t otherwise)
+{
+	const struct netsh_value *v = netsh_arg(a, tag);
+
+	return v ? v->number : otherwise;
+}
+
+bool netsh_word_is(const struct netsh_value *v, const char *word)
+{
+	const char *p = v->tag->words;
+
+	for (uint64_t i = 0; p && i < v->number; i++) {
+		p = strchr(p, '|');
+		p = p ? p + 1 : NULL;
+	}
+	return p && netsh_match(word, strlen(word), p) == 2;
+}
+
+bool arg_word(const struct netsh_args *a, const char *tag, const char *word)
+{
+	const struct netsh_value *v = netsh_arg(a, tag);
+
+	return v && netsh_word_is(v, word);
 }
 
 const struct netsh_value *netsh_arg_or_fallback(const struct netsh_args *args, struct arena *a, const char *tag)
@@ -302,13 +351,19 @@ struct parser {
 	size_t				 n_values;
 };
 
+/* Options of the command line are no values: `show policy --json` is not a policy of that name. */
+static bool is_option(const char *word)
+{
+	return word[0] == '-' && word[1] == '-' && word[2];
+}
+
 /* words[next..] without '=' belong to the list that begins with `first`. */
 static const char *list_gather(struct parser *p, const char *first)
 {
 	size_t len = strlen(first), end = p->next;
 	char *text, *to;
 
-	for (; end < p->n_words && !strchr(p->words[end], '='); end++)
+	for (; end < p->n_words && !strchr(p->words[end], '=') && !is_option(p->words[end]); end++)
 		len += 1 + strlen(p->words[end]);
 	text = to = arena_zalloc(p->a, len + 1, 1);
 	if (!text)
@@ -360,6 +415,9 @@ static int bare_take(struct parser *p, const char *word, struct err *err)
 			p->position = 1;
 		return value_add(p, flag, "yes", err);
 	}
+	if (is_option(word))
+		return err_set(err, ERR_FORMAT, "options stand before '%s', and a value that begins with '--' behind its tag",
+		    netsh_context_name(p->c->context));
 	/* Its text is not shown in either case: it may be a part of a key that is not quoted. */
 	if (p->named)
 		return err_set(err, ERR_FORMAT, "a value without its tag behind '%s=' (quotes hold words together)",
@@ -384,6 +442,21 @@ static int named_take(struct parser *p, const char *word, const char *equals, st
 		return err_set(err, ERR_FORMAT, "'%s' stands alone, without a value", tag->name);
 	p->named = true;
 	return value_add(p, tag, equals + 1, err);
+}
+
+/* Scripts have 255.255.255.255 beside me and 0.0.0.0 beside any; netsh_check has seen that nothing else is there. */
+static void masks_drop(struct netsh_args *a, struct netsh_value *values)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->n_values; i++) {
+		const struct netsh_tag *tag = values[i].tag;
+		const struct netsh_value *addr = tag->type != NT_MASK ? NULL : netsh_arg(a, *tag->name == 's' ? "srcaddr" : "dstaddr");
+
+		if (!addr || addr->host || addr->addr.kind == IPSEC_ADDR_NET)
+			values[n++] = values[i];
+	}
+	a->n_values = n;
 }
 
 int netsh_parse(struct netsh_args *ret, struct arena *a, enum netsh_context context, char *const *words, size_t n_words, struct err *err)
@@ -413,6 +486,7 @@ int netsh_parse(struct netsh_args *ret, struct arena *a, enum netsh_context cont
 	args = (struct netsh_args){ p.c, p.values, p.n_values };
 	if (netsh_check(&args, err) < 0)
 		return -1;
+	masks_drop(&args, p.values);
 	*ret = args;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* agent/netsh.h - the grammar of `netsh ipsec`: static|dynamic VERB OBJECT [tag=]value ...
  *
  * Values stand in the order of the command's tags, or behind their tag; verbs, objects and
- * tags may be shortened as long as they stay unambiguous (an exact word never is
+ * tags may be shortened as long as they stay unambiguous (an exact word is never
  * ambiguous).  A value without a tag after one with a tag is an error.  A tag may be given once
  * unless it is repeatable.  Everything here is pure: no store, no name is looked up. */
 #ifndef AGENT_NETSH_H
@@ -27,13 +27,14 @@ enum netsh_type {
 	NT_GUID,	/* .guid; `id` of a rule also .number: the one `show rule` prints, from 1 (guid is zero then) */
 	NT_ADDR,	/* .addr, or .host: a DNS name to be looked up (then addr is not set).  NETSH_SINGLE: full
 			 * length, or all zero for "none" */
-	NT_MASK,	/* .number: prefix length (parse has compared it with the address) */
-	NT_PORT,	/* .number */
+	NT_MASK,	/* .number: prefix length (parse has compared it with the address, and drops one that
+			 * changes nothing beside me or any) */
+	NT_PORT,	/* .number; any: 0 */
 	NT_PROTOCOL,	/* .number; any: 0 */
 	NT_MMOFFERS,	/* .mm, .n */
 	NT_QMOFFERS,	/* .qm, .n */
 	NT_ROOTCA,	/* .ca */
-	NT_TIME,	/* .number: CLOCK_REALTIME seconds are `now` + it: "30min", "2h", "90s", "3d" */
+	NT_TIME,	/* .number: seconds from now: "30min", "2h", "90s", "3d" */
 };
 
 struct netsh_tag {
@@ -55,6 +56,7 @@ enum {
 	NETSH_SECRET	= 16,	/* in no message */
 	NETSH_NAMED	= 32,	/* only behind its name */
 	NETSH_NUMBERED	= 64,	/* GUID: or a number */
+	NETSH_UNSHOWN	= 128,	/* no secret, but a key may stand there by mistake: in no message about a bad value */
 };
 
 struct netsh_ca {
@@ -76,7 +78,7 @@ struct netsh_value {
 	struct netsh_ca		 ca;
 };
 
-/* One per command, "CMD_<context>_<verb>_<object>"; CMD_SHOW_STORE and so on are static. */
+/* One per command: CMD_<verb>_<object> of static, CMD_DYN_... of dynamic. */
 enum netsh_id {
 	CMD_ADD_POLICY, CMD_SET_POLICY, CMD_DELETE_POLICY, CMD_SHOW_POLICY,
 	CMD_ADD_FILTERLIST, CMD_SET_FILTERLIST, CMD_DELETE_FILTERLIST, CMD_SHOW_FILTERLIST,
@@ -111,24 +113,29 @@ struct netsh_args {
 	size_t				 n_values;
 };
 
-/* The first value of this tag (full name), NULL: not given.  A name that the command does not
- * have is our mistake. */
+/* The first value of this tag (full name); NULL: not given, or the command has no such tag. */
 const struct netsh_value *netsh_arg(const struct netsh_args *a, const char *tag);
+/* Of that value; `otherwise` when there is none. */
+const char *arg_text(const struct netsh_args *a, const char *tag, const char *otherwise);
+bool arg_yes(const struct netsh_args *a, const char *tag, bool otherwise);
+uint64_t arg_number(const struct netsh_args *a, const char *tag, uint64_t otherwise);
+bool arg_word(const struct netsh_args *a, const char *tag, const char *word);	/* given, and it is this one */
+bool netsh_word_is(const struct netsh_value *v, const char *word);	/* of a WORD, any case */
 /* The same, or else what the tag's fallback means; NULL also for a fallback that is no value. */
 const struct netsh_value *netsh_arg_or_fallback(const struct netsh_args *args, struct arena *a, const char *tag);
 bool netsh_secret(const struct netsh_args *a);		/* is one of the values? */
 
 /* ---- lines ----
  * Blanks separate; "..." may stand anywhere in a word (name="my list"); within quotes \" is a
- * quote and \' one as netsh writes them in CA names.  A line whose first character is '#' or ';', or
- * the word rem, is a comment: no words.  ERR_FORMAT: a quote is not closed; ERR_LIMIT: more than
+ * quote and \' one as netsh writes them in CA names.  A line whose first character is '#', ';' or ':', or
+ * whose first word is rem, echo or "echo.", is a comment: no words.  '@' in front of a line is ignored.  ERR_FORMAT: a quote is not closed; ERR_LIMIT: more than
  * NETSH_MAX_WORDS, or a line of more than NETSH_MAX_LINE bytes. */
 #define NETSH_MAX_LINE	65536
 #define NETSH_MAX_WORDS	512
 int netsh_split(char ***ret, size_t *ret_n, struct arena *a, const char *line, size_t len, struct err *err);
 
-/* words: "add", "policy", "name=x"... of one context, as argv or netsh_split give them.
- * -1: ERR_UNSUPPORTED: no such verb or object; ERR_FORMAT: anything else that is wrong with it: one
+/* words: "add", "policy", "name=x"... of one context, as argv or netsh_split give them; nothing in *ret points into
+ * them.  -1: ERR_UNSUPPORTED: no such verb or object, or several begin so; ERR_FORMAT: anything else that is wrong with it: one
  * line that names tag and value ("'srcmask': 33 is not a mask or a prefix length of 0 to 32"). */
 int netsh_parse(struct netsh_args *ret, struct arena *a, enum netsh_context context, char *const *words, size_t n_words, struct err *err);
 /* One line that gives the same arguments, all tags written out, secrets too; without a newline.  -1: write error. */
@@ -146,12 +153,12 @@ int netsh_complete(const char ***ret, size_t *ret_n, struct arena *a, enum netsh
 bool netsh_help_asked(const char *word);	/* "?" "/?" "-?" "help" "--help" "-h" */
 
 /* ---- for netsh_*.c ---- */
-extern const struct netsh_command netsh_commands[N_NETSH_COMMANDS];
 const char *netsh_context_name(enum netsh_context context);	/* "static" "dynamic" */
 /* 1: `word` is a beginning of `name`; 2: all of it; 0: neither (ASCII case does not count).
  * name ends at NUL or '|'. */
 int netsh_match(const char *word, size_t len, const char *name);
-/* *ret: NULL when there are fewer words than it takes; *ret_used of them it was. */
+/* The command that the first *ret_used words are, short forms too.  *ret NULL: there are fewer words than it takes, and
+ * *ret_used is how many of them are right.  ERR_UNSUPPORTED. */
 int netsh_find(const struct netsh_command **ret, size_t *ret_used, enum netsh_context context, char *const *words, size_t n_words, struct err *err);
 const struct netsh_tag *netsh_tag(const struct netsh_command *c, const char *name, size_t len, struct err *err);
 /* Sets all of *ret but tag. */

@@ -73,6 +73,14 @@ static uint8_t family_of(const struct netsh_value *v)
 	return v && !v->host ? v->addr.family : AF_UNSPEC;
 }
 
+/* Does it change nothing beside me or any? */
+static bool mask_idle(const struct netsh_value *addr, const struct netsh_value *mask)
+{
+	if (addr->addr.kind != IPSEC_ADDR_ME && addr->addr.kind != IPSEC_ADDR_ANY)
+		return false;
+	return !mask->number || mask->number == 128 || (mask->number == 32 && addr->addr.family != AF_INET6);
+}
+
 static int mask_check(const struct netsh_args *a, const char *addr_tag, const char *mask_tag, struct err *err)
 {
 	const struct netsh_value *addr = value_of(a, addr_tag), *mask = value_of(a, mask_tag);
@@ -82,10 +90,12 @@ static int mask_check(const struct netsh_args *a, const char *addr_tag, const ch
 		return 0;
 	if (!addr)
 		return err_set(err, ERR_FORMAT, "'%s' needs '%s'", mask_tag, addr_tag);
-	if (!addr->host && addr->addr.kind != IPSEC_ADDR_NET) {
+	if (!addr->host && addr->addr.kind != IPSEC_ADDR_NET && !mask_idle(addr, mask)) {
 		ipsec_addr_text(&addr->addr, text);
 		return err_set(err, ERR_FORMAT, "'%s': a mask does not go with '%s'", mask_tag, text);
 	}
+	if (!addr->host && addr->addr.kind != IPSEC_ADDR_NET)
+		return 0;
 	if (strchr(addr->text, '/') || (!addr->host && addr->addr.prefix != ipsec_addr_bits(addr->addr.family)))
 		return err_set(err, ERR_FORMAT, "'%s': '%s' has a prefix length already", mask_tag, addr_tag);
 	if (family_of(addr) == AF_INET && mask->number > 32)
@@ -130,6 +140,8 @@ static int filter_check(const struct netsh_args *a, struct err *err)
 		    family_of(src) == AF_INET ? 4 : 6, family_of(dst) == AF_INET ? 4 : 6);
 	if (!adds)
 		return 0;
+	if (!src->host && src->addr.kind == IPSEC_ADDR_ME && !dst->host && dst->addr.kind == IPSEC_ADDR_ME)
+		return err_set(err, ERR_FORMAT, "'srcaddr' and 'dstaddr' are both me: nothing would be filtered");
 	if (server_check(src, dst, err) < 0)
 		return -1;
 	return server_check(dst, src, err);
@@ -155,14 +167,15 @@ static int action_check(const struct netsh_args *a, struct err *err)
 static int negotiate_check(const struct netsh_args *a, struct err *err)
 {
 	const struct netsh_value *in = value_of(a, "actioninbound"), *out = value_of(a, "actionoutbound");
+	char wanted[128];
 
 	if (in && in->number != IPSEC_NEGOTIATE && out && out->number != IPSEC_NEGOTIATE)
 		return 0;
-	if (!value_of(a, "mmpolicy"))
-		return needs(a, "'mmpolicy' to negotiate", err);
-	if (!value_of(a, "qmpolicy"))
-		return needs(a, "'qmpolicy' to negotiate", err);
-	return 0;
+	if (value_of(a, "mmpolicy") && value_of(a, "qmpolicy"))
+		return 0;
+	snprintf(wanted, sizeof(wanted), "'%s' to negotiate%s", value_of(a, "mmpolicy") ? "qmpolicy" : "mmpolicy",
+	    !out ? ", which actionoutbound is when it is not given" : !in ? ", which actioninbound is when it is not given" : "");
+	return needs(a, wanted, err);
 }
 
 /* The words stand in the order of their enums: local|persistent|domain. */

@@ -61,16 +61,27 @@ static void usage_print(const struct netsh_command *c, FILE *out)
 	fprintf(out, "\n\n%s\n", c->help);
 }
 
-static void command_help(const struct netsh_command *c, FILE *out)
+enum place { IN_ORDER, NAMED, ALONE };
+
+static enum place tag_place(const struct netsh_tag *t)
 {
+	return t->flags & NETSH_FLAG ? ALONE : t->flags & (NETSH_OR | NETSH_NAMED) ? NAMED : IN_ORDER;
+}
+
+/* What stands there of a command's tags. */
+static void tags_print(const struct netsh_command *c, enum place place, const char *heading, FILE *out)
+{
+	bool first = true;
 	char room[64];
 
-	usage_print(c, out);
-	if (c->n_tags)
-		fputs("\nValues may stand without their tags in this order:\n", out);
 	for (size_t i = 0; i < c->n_tags; i++) {
 		const struct netsh_tag *t = &c->tags[i];
 
+		if (tag_place(t) != place)
+			continue;
+		if (first)
+			fprintf(out, "\n%s:\n", heading);
+		first = false;
 		fprintf(out, "  %-20s %s%s", t->name, t->help, t->required && !(i == 0 && c->n_tags > 1 && t[1].flags & NETSH_OR) ? "; required" : "");
 		if (t->fallback)
 			fprintf(out, "; default: %s", t->fallback);
@@ -78,6 +89,14 @@ static void command_help(const struct netsh_command *c, FILE *out)
 			fprintf(out, "\n  %-20s %s", "", tag_values(t, room));
 		putc('\n', out);
 	}
+}
+
+static void command_help(const struct netsh_command *c, FILE *out)
+{
+	usage_print(c, out);
+	tags_print(c, IN_ORDER, "Values may stand without their tags in this order", out);
+	tags_print(c, NAMED, "Only behind their tag", out);
+	tags_print(c, ALONE, "Words that stand alone", out);
 	if (*c->notes)
 		fprintf(out, "\n%s", c->notes);
 }
@@ -92,7 +111,7 @@ static void list_help(enum netsh_context context, const char *verb, FILE *out)
 	else
 		fprintf(out, "Commands of the %s context:\n", netsh_context_name(context));
 	for (size_t i = 0; i < N_NETSH_COMMANDS; i++) {
-		const struct netsh_command *c = &netsh_commands[i];
+		const struct netsh_command *c = netsh_command(i);
 
 		if (c->context != context || (verb && strcmp(verb, c->verb)))
 			continue;
@@ -114,8 +133,8 @@ int netsh_help(enum netsh_context context, char *const *words, size_t n_words, F
 		return 0;
 	}
 	for (size_t i = 0; n_words && i < N_NETSH_COMMANDS; i++)
-		if (netsh_commands[i].context == context && netsh_match(words[0], strlen(words[0]), netsh_commands[i].verb)) {
-			list_help(context, netsh_commands[i].verb, out);
+		if (netsh_command(i)->context == context && netsh_match(words[0], strlen(words[0]), netsh_command(i)->verb)) {
+			list_help(context, netsh_command(i)->verb, out);
 			return 0;
 		}
 	list_help(context, NULL, out);
@@ -157,7 +176,7 @@ static int name_cmp(const void *x, const void *y)
 static void commands_complete(struct found *f, enum netsh_context context, const char *verb, const char *word)
 {
 	for (size_t i = 0; i < N_NETSH_COMMANDS; i++) {
-		const struct netsh_command *c = &netsh_commands[i];
+		const struct netsh_command *c = netsh_command(i);
 		const char *name = verb ? c->object : c->verb;
 
 		if (c->context == context && *name && netsh_match(word, strlen(word), name) &&

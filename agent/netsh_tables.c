@@ -26,11 +26,12 @@
 #define NEWNAME			NAME("newname", "name from now on")
 #define DESCRIPTION		TAG("description", NT_TEXT, "what it is for", .max = MAX_TEXT)
 #define POLICY			NAME("policy", "the policy that it belongs to", REQUIRED)
-#define KERBEROS		TAG("kerberos", NT_YESNO, "authenticate with Kerberos; 'no' is as good as leaving it out")
+#define KERBEROS		TAG("kerberos", NT_YESNO, "authenticate with Kerberos; 'no' is as good as leaving it out", \
+				    .flags = NETSH_UNSHOWN)
 #define PSK			TAG("psk", NT_TEXT, "authenticate with this pre-shared key; may be repeated", \
 				    .min = 1, .max = MAX_PSK, .repeatable = true, .flags = NETSH_SECRET)
 #define ROOTCA			TAG("rootca", NT_ROOTCA, "authenticate with certificates of this CA; may be repeated", \
-				    .max = MAX_CA, .repeatable = true)
+				    .max = MAX_CA, .repeatable = true, .flags = NETSH_UNSHOWN)
 #define AUTH			KERBEROS, PSK, ROOTCA
 #define MM_OFFERS(fb)		TAG("mmsecmethods", NT_MMOFFERS, "main mode offers, in order of preference", \
 				    .fallback = fb, .flags = NETSH_LIST)
@@ -47,8 +48,8 @@
 #define SRCMASK(fb)		MASK("srcmask", "mask or prefix length of the source", fb)
 #define DSTMASK(fb)		MASK("dstmask", "mask or prefix length of the destination", fb)
 #define PORT(n, h, fb)		TAG(n, NT_PORT, h, .fallback = fb)
-#define SRCPORT(fb)		PORT("srcport", "source port of TCP or UDP, 0: any", fb)
-#define DSTPORT(fb)		PORT("dstport", "destination port of TCP or UDP, 0: any", fb)
+#define SRCPORT(fb)		PORT("srcport", "source port of TCP or UDP, 0 or any: each of them", fb)
+#define DSTPORT(fb)		PORT("dstport", "destination port of TCP or UDP, 0 or any: each of them", fb)
 #define PROTOCOL(fb)		TAG("protocol", NT_PROTOCOL, "IP protocol", .fallback = fb)
 #define MIRRORED(fb)		YESNO("mirrored", fb, "the answers' direction, too")
 #define CONNTYPE(fb)		WORD("conntype", "all|lan|dialup", fb, "network connections on which it counts")
@@ -163,10 +164,10 @@ static const struct netsh_tag set_batch[] = {
 	WORD("mode", "enable|disable", NULL, "write at the end of the session, or after each command", REQUIRED),
 };
 #define FILE_TAG(h)	TAG("file", NT_TEXT, h, .min = 1, .max = MAX_FILE, REQUIRED)
-#define FILE_WORDS	"auto|reg|reg-utf8|script|ldif"
+#define FILE_WORDS	"auto|reg|reg-utf8|ldif"	/* in the order of enum format, exchange.c */
 static const struct netsh_tag exportpolicy[] = {
 	FILE_TAG("the file to write"),
-	WORD("format", FILE_WORDS, "auto", "auto goes by the end of the name: .reg, .ipsec, .txt, .netsh, .ldif", .flags = NETSH_NAMED),
+	WORD("format", FILE_WORDS "|script", "auto", "auto goes by the end of the name: .ldif, .txt and .netsh (script), else reg", .flags = NETSH_NAMED),
 	YESNO("assignments", "no", "with the GPOs that assign the policies; domain store", .flags = NETSH_NAMED),
 };
 static const struct netsh_tag importpolicy[] = {
@@ -255,8 +256,8 @@ static const struct netsh_tag dyn_show_all[] = { RESOLVEDNS };
 
 #define MASK_NOTE \
 	"An address is me, any, an address, address/prefix, a range a-b, a DNS name, or WINS, DNS, DHCP or\n" \
-	"GATEWAY; with one of these four the other side is me.  A mask goes with single addresses and names;\n" \
-	"a port needs protocol=TCP or UDP.\n"
+	"GATEWAY; with one of these four the other side is me.  A mask goes with single addresses and names,\n" \
+	"and beside me and any when it changes nothing; a port needs protocol=TCP or UDP.\n"
 #define AUTH_NOTE \
 	"The order of kerberos, psk and rootca on the line is the order of preference.\n" \
 	"A CA is \"NAME certmap:yes|no excludecaname:yes|no\", both no by default; a quote in NAME is written \\'.\n"
@@ -271,7 +272,7 @@ static const struct netsh_tag dyn_show_all[] = { RESOLVEDNS };
 #define STATIC(id, v, o, t, h, more)	ONE(id, NETSH_STATIC, v, o, TAGS(t), h, more)
 #define DYNAMIC(id, v, o, t, h, more)	ONE(id, NETSH_DYNAMIC, v, o, TAGS(t), h, more)
 
-const struct netsh_command netsh_commands[N_NETSH_COMMANDS] = {
+static const struct netsh_command commands[N_NETSH_COMMANDS] = {
 	STATIC(CMD_ADD_POLICY, "add", "policy", add_policy, "make a policy",
 	    MM_NOTE "Example: add policy name=\"Lab servers\" mmlifetime=240 mmsecmethods=\"3DES-SHA1-3 3DES-SHA1-2\"\n"),
 	STATIC(CMD_SET_POLICY, "set", "policy", set_policy, "change, assign or unassign a policy",
@@ -309,7 +310,8 @@ const struct netsh_command netsh_commands[N_NETSH_COMMANDS] = {
 	ONE(CMD_SHOW_BATCH, NETSH_STATIC, "show", "batch", NO_TAGS, "the batch mode, and what is not written yet", ""),
 	STATIC(CMD_EXPORTPOLICY, "exportpolicy", "", exportpolicy, "write all policies of the store to a file",
 	    "The file holds pre-shared keys and belongs to you alone.\n"),
-	STATIC(CMD_IMPORTPOLICY, "importpolicy", "", importpolicy, "take policies from a file; objects of equal GUID are replaced", ""),
+	STATIC(CMD_IMPORTPOLICY, "importpolicy", "", importpolicy, "take policies from a file; objects of equal GUID are replaced",
+	    "A script is run with 'ipsecpol exec FILE'.\n"),
 	STATIC(CMD_RESTOREPOLICYEXAMPLES, "restorepolicyexamples", "", restorepolicyexamples, "put the example policies back; local store only", ""),
 	ONE(CMD_DELETE_ALL, NETSH_STATIC, "delete", "all", NO_TAGS, "delete every policy, filter list and filter action of the store", ""),
 	STATIC(CMD_SHOW_ALL, "show", "all", show_all, "show everything in the store", ""),
@@ -333,7 +335,7 @@ const struct netsh_command netsh_commands[N_NETSH_COMMANDS] = {
 	DYNAMIC(CMD_DYN_SHOW_RULE, "show", "rule", dyn_show_rule, "show dynamic rules", ""),
 	ONE(CMD_DYN_DELETE_ALL, NETSH_DYNAMIC, "delete", "all", NO_TAGS, "delete every dynamic rule and policy", ""),
 	DYNAMIC(CMD_DYN_SET_CONFIG, "set", "config", dyn_set_config, "set a property of the service; it stays set",
-	    "bootmode               stateful|block|permit|auto       auto: stateful once a policy was assigned\n"
+	    "bootmode               stateful|block|permit|auto       auto: stateful when a policy is assigned\n"
 	    "bootexemptions         none, or PROTOCOL:SRCPORT:DSTPORT:inbound|outbound ..., PROTOCOL:inbound|outbound\n"
 	    "ipsecexempt            0..3\n"
 	    "ipsecdiagnostics       0..7: 1 errors + 2 inbound drops + 4 outbound drops\n"
@@ -355,7 +357,7 @@ const struct netsh_command netsh_commands[N_NETSH_COMMANDS] = {
 
 const struct netsh_command *netsh_command(size_t i)
 {
-	return i < N_NETSH_COMMANDS ? &netsh_commands[i] : NULL;
+	return i < N_NETSH_COMMANDS ? &commands[i] : NULL;
 }
 
 const char *netsh_context_name(enum netsh_context context)

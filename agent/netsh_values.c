@@ -11,12 +11,12 @@
 #define MAX_HOST	253	/* bytes of a DNS name */
 #define MAX_DAYS	366
 
-/* "'srcmask': 33 is not ..."; never the value of a secret. */
+/* "'srcmask': 33 is not ..."; never the value of a secret, nor one where a key may have strayed. */
 static int value_bad(const struct netsh_tag *tag, const char *text, const char *wanted, struct err *err)
 {
 	bool bare = *text && strspn(text, "0123456789") == strlen(text);
 
-	if (tag->flags & NETSH_SECRET)
+	if (tag->flags & (NETSH_SECRET | NETSH_UNSHOWN))
 		return err_set(err, ERR_FORMAT, "'%s' is not %s", tag->name, wanted);
 	return err_set(err, ERR_FORMAT, bare ? "'%s': %.100s is not %s" : "'%s': '%.100s' is not %s", tag->name, text, wanted);
 }
@@ -49,6 +49,7 @@ static int text_parse(struct netsh_value *v, const char *text, struct err *err)
 {
 	const struct netsh_tag *tag = v->tag;
 	size_t len = strlen(text);
+	int32_t c;
 
 	if (len < tag->min)
 		return err_set(err, ERR_FORMAT, "'%s' is empty", tag->name);
@@ -56,8 +57,9 @@ static int text_parse(struct netsh_value *v, const char *text, struct err *err)
 		return err_set(err, ERR_FORMAT, "'%s': %zu bytes are more than %u", tag->name, len, tag->max);
 	if (!utf8_valid(text))
 		return err_set(err, ERR_FORMAT, "'%s' is not UTF-8", tag->name);
-	for (; *text; text++)
-		if (((unsigned char)*text < ' ' && *text != '\t') || *text == 0x7f)
+	/* As stores refuse them in names; a key or a CA may be what it is. */
+	while ((c = utf8_next(&text)) > 0)
+		if (c != '\t' && (c < ' ' || c == 0x7f || (tag->type == NT_TEXT && !(tag->flags & NETSH_SECRET) && utf8_hidden(c))))
 			return err_set(err, ERR_FORMAT, "'%s' holds a control character", tag->name);
 	return 0;
 }
@@ -269,9 +271,9 @@ static int mask_parse(struct netsh_value *v, const char *text, struct err *err)
 
 static int port_parse(struct netsh_value *v, const char *text, struct err *err)
 {
-	if (netsh_number(&v->number, text, strlen(text), UINT16_MAX))
+	if (netsh_number(&v->number, text, strlen(text), UINT16_MAX) || same_word(text, strlen(text), "any"))
 		return 0;
-	return value_bad(v->tag, text, "a port of 0 to 65535", err);
+	return value_bad(v->tag, text, "a port of 0 to 65535, or any", err);
 }
 
 static const struct { const char *name; uint8_t number; } protocols[] = {
@@ -292,16 +294,17 @@ static int protocol_parse(struct netsh_value *v, const char *text, struct err *e
 
 /* ---- certificates ---- */
 
-/* Takes " NAME:yes|no" off the end of s: 1; -1: it is neither; 0: the end is something else. */
+/* Takes the word "NAME:yes|no" off the end of s: 1; -1: it is neither; 0: the end is something else. */
 static int option_take(char *s, const char *name, bool *ret)
 {
-	char *last = strrchr(s, ' ');
-	size_t n = strlen(name);
+	char *blank = strrchr(s, ' '), *last = blank ? blank + 1 : s, *value = last + strcspn(last, ":");
+	size_t len;
 
-	if (!last || strlen(last + 1) < n + 2 || last[1 + n] != ':' || !same_word(last + 1, n, name))
+	if (!*value || !same_word(last, (size_t)(value - last), name))
 		return 0;
-	*ret = netsh_match(last + 2 + n, strlen(last + 2 + n), "yes");
-	if (!*ret && !netsh_match(last + 2 + n, strlen(last + 2 + n), "no"))
+	len = strlen(++value);
+	*ret = len && netsh_match(value, len, "yes");
+	if (!*ret && !(len && netsh_match(value, len, "no")))
 		return -1;
 	*last = '\0';
 	return 1;

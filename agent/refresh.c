@@ -72,6 +72,26 @@ static void name_text(char *out, size_t size, const char *name, const char *id)
 	utf8_clean(out, "");
 }
 
+static bool is_required(const struct ipsec_rule *r)
+{
+	return r->negpol && (r->negpol->action == IPSEC_NEGOTIATE ? r->tunnel || !r->negpol->soft :
+	    r->negpol->action == IPSEC_PERMIT && r->tunnel);
+}
+
+void policy_count(struct policy_size *ret, const struct ipsec_policy *p)
+{
+	ret->n_rules = p->n_rules;
+	ret->n_filters = ret->n_required = 0;
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct ipsec_rule *r = &p->rules[i];
+
+		if (!r->active || !r->filter_list)
+			continue;
+		ret->n_filters += r->filter_list->n_filters;
+		ret->n_required += is_required(r) ? r->filter_list->n_filters : 0;
+	}
+}
+
 /* Of the domain's policy, else of the local one, else of the persistent one. */
 static void report_names(struct refresh_report *r, const struct sources *s, const struct ipsec_policy *domain, const struct gen_part *parts, size_t n)
 {
@@ -84,6 +104,13 @@ static void report_names(struct refresh_report *r, const struct sources *s, cons
 	if (p) {
 		guid_text(&p->id, id);
 		name_text(r->policy, sizeof(r->policy), p->name, id);
+	}
+	r->domain = (struct policy_size){ .id = "" };
+	if (domain) {
+		snprintf(r->domain.name, sizeof(r->domain.name), "%.*s", (int)sizeof(r->domain.name) - 1, domain->name);
+		utf8_clean(r->domain.name, "");
+		guid_text(&domain->id, r->domain.id);
+		policy_count(&r->domain, domain);
 	}
 	if (domain)
 		name_text(r->gpo, sizeof(r->gpo), part_text(parts, n, "gpo-name"), part_text(parts, n, "gpo"));
@@ -149,10 +176,13 @@ static int enforce(struct refresh_report *r, const struct refresh_context *c, co
 	if (render(&want, c->conf, c->sources, c->found, parts, n_parts, domain, err) < 0)
 		return -1;
 	r->us_render = lap(&mark);
-	if (nlsock_apply(c->nl, want, &r->kernel, c->log, err) < 0 ||
-	    (c->held && parts != c->held->parts && hold(c->held, parts, n_parts, err) < 0)) {
+	if (nlsock_apply(c->nl, want, &r->kernel, c->log, err) < 0) {
 		ruleset_free(want);
 		return -1;
+	}
+	if (c->held && parts != c->held->parts && hold(c->held, parts, n_parts, err) < 0) {
+		ruleset_free(want);
+		return err_prefix(err, "committed, but it cannot be kept in memory");
 	}
 	r->us_kernel = lap(&mark);
 	hold_ruleset(c, want);
@@ -240,24 +270,6 @@ static int apply_none(struct refresh_report *r, const struct refresh_context *c,
 	return 0;
 }
 
-/* "CODE MESSAGE" */
-static void read_refusal(struct err *ret, const char *text)
-{
-	char word[32];
-	size_t n = strcspn(text, " ");
-	enum err_code code = ERR_NONE;
-
-	if (n < sizeof(word)) {
-		memcpy(word, text, n);
-		word[n] = '\0';
-		code = err_code_parse(word);
-	}
-	if (code == ERR_NONE)
-		err_set(ret, ERR_FORMAT, "the policy cannot be used, and the worker does not say why");
-	else
-		err_set(ret, code, "%s", text + n + (text[n] == ' '));
-}
-
 static int apply_kept(struct refresh_report *r, const struct refresh_context *c, const struct gen_part *parts, size_t n_parts, struct err *err)
 {
 	struct render_options o;
@@ -266,7 +278,8 @@ static int apply_kept(struct refresh_report *r, const struct refresh_context *c,
 	int rc = -1;
 
 	r->outcome = REFRESH_KEPT;
-	read_refusal(&r->kept, part_text(parts, n_parts, "refused"));
+	if (!err_read(&r->kept, part_text(parts, n_parts, "refused")))
+		err_set(&r->kept, ERR_FORMAT, "the policy cannot be used, and the worker does not say why");
 	if (!c->conf->block_on_unreadable)
 		return 0;
 	sources_options(&o, c->sources, c->conf);
@@ -323,25 +336,45 @@ static int restore_parts(struct refresh_report *r, const struct refresh_context 
 	return rc;
 }
 
-/* Without a policy of the domain.  When the directory has said so, the image remembers it. */
-static int restore_none(struct refresh_report *r, const struct refresh_context *c, struct arena *a, struct err *err)
+/* Without a policy of the domain.  known: the directory has said so. */
+static int restore_none(struct refresh_report *r, const struct refresh_context *c, const struct gen_part *parts, size_t n, bool known, struct err *err)
 {
-	struct gen_part *parts = NULL;
+	r->known = known;
+	r->outcome = REFRESH_NONE;
+	/* Nothing is known, nothing is stored: whatever startup mode there is stays. */
+	if (!known && !sources_any(c->sources, false))
+		return 0;
+	return enforce(r, c, parts, known ? n : 0, NULL, err);
+}
+
+/* From the second copy, into the store as well.  need: it has to be there; else no image, or with a store that was
+ * there before one that cannot be read, means that nothing is known. */
+static int restore_image(struct refresh_report *r, const struct refresh_context *c, struct arena *a, bool need, struct err *err)
+{
+	struct generation g = { .taken = time(NULL) };
+	struct gen_part *all = NULL;
 	char path[PATH_MAX];
-	struct err ignored;
 	size_t n = 0;
 
 	bootimage_path(path, c->conf);
-	if (image_read(path, &parts, &n, a, &ignored) < 0)
-		n = 0;
-	r->known = !strcmp(part_text(parts, n, "assignment"), "none");
-	r->outcome = REFRESH_NONE;
-	if (!r->known)
-		n = 0;
-	/* Nothing is known, nothing is stored: whatever startup mode there is stays. */
-	if (!r->known && !sources_any(c->sources, false))
-		return 0;
-	return enforce(r, c, parts, n, NULL, err);
+	if (image_read(path, &all, &n, a, err) < 0) {
+		if (need || (err->code != ERR_ABSENT && c->store_new))
+			return -1;
+		return restore_none(r, c, NULL, 0, false, err);
+	}
+	g.parts = arena_zalloc(a, n, sizeof(*g.parts));
+	if (n && !g.parts)
+		return err_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		if (bootimage_is_domain_part(all[i].name))
+			g.parts[g.n_parts++] = all[i];
+	if (!generation_part(&g, "policy"))
+		return restore_none(r, c, g.parts, g.n_parts, !strcmp(part_text(all, n, "assignment"), "none"), err);
+	if (restore_parts(r, c, &g, err) < 0)
+		return -1;
+	if (c->store && generation_put(c->store, &g, &r->uncached) == 0)
+		r->generation = g.number;
+	return 0;
 }
 
 int refresh_restore(struct refresh_report *ret, const struct refresh_context *c, struct err *err)
@@ -357,7 +390,22 @@ int refresh_restore(struct refresh_report *ret, const struct refresh_context *c,
 	if (found == 1)
 		rc = restore_parts(&r, c, &g, err);
 	else if (found == 0)
-		rc = restore_none(&r, c, a, err);
+		rc = restore_image(&r, c, a, false, err);
+	if (rc == 0)
+		*ret = r;
+	arena_free(a);
+	return rc;
+}
+
+int refresh_restore_image(struct refresh_report *ret, const struct refresh_context *c, struct err *err)
+{
+	struct refresh_report r = { .outcome = REFRESH_NONE, .known = true };
+	struct arena *a = arena_new(0);
+	int rc;
+
+	if (!a)
+		return err_nomem(err);
+	rc = restore_image(&r, c, a, true, err);
 	if (rc == 0)
 		*ret = r;
 	arena_free(a);
@@ -378,42 +426,5 @@ int refresh_again(struct refresh_report *ret, const struct refresh_context *c, s
 	policy_free(p);
 	if (rc == 0)
 		*ret = r;
-	return rc;
-}
-
-int refresh_restore_image(struct refresh_report *ret, const struct refresh_context *c, struct err *err)
-{
-	struct refresh_report r = { .outcome = REFRESH_NONE, .known = true };
-	struct generation g = { .taken = time(NULL) };
-	struct arena *a = arena_new(0);
-	struct gen_part *all = NULL;
-	char path[PATH_MAX];
-	size_t n = 0;
-	int rc = -1;
-
-	if (!a)
-		return err_nomem(err);
-	bootimage_path(path, c->conf);
-	if (image_read(path, &all, &n, a, err) < 0)
-		goto out;
-	g.parts = arena_zalloc(a, n, sizeof(*g.parts));
-	if (n && !g.parts) {
-		err_nomem(err);
-		goto out;
-	}
-	for (size_t i = 0; i < n; i++)
-		if (bootimage_domain_part(all[i].name))
-			g.parts[g.n_parts++] = all[i];
-	if (!generation_part(&g, "policy") && (!g.n_parts || !strcmp(part_text(all, n, "assignment"), "none"))) {
-		rc = restore_none(&r, c, a, err);
-	} else if (restore_parts(&r, c, &g, err) == 0) {
-		if (generation_put(c->store, &g, &r.uncached) == 0)
-			r.generation = g.number;
-		rc = 0;
-	}
-	if (rc == 0)
-		*ret = r;
-out:
-	arena_free(a);
 	return rc;
 }

@@ -13,11 +13,13 @@
 #include <stdio.h>
 
 #include "nft/nlsock.h"
+#include "schema/ident.h"
 #include "schema/err.h"
 #include "store/store.h"
 
 struct conf;
 struct host_facts;
+struct ipsec_policy;
 struct ruleset;
 struct sources;
 struct stored;
@@ -35,10 +37,17 @@ enum in_force {		/* beside which there may be persistent and dynamic filters */
 	FORCE_OTHER,		/* these alone */
 };
 
+struct policy_size {
+	char	name[128], id[GUID_TEXT];
+	size_t	n_rules, n_filters;	/* filters of active rules */
+	size_t	n_required;		/* those of them that demand protection: without IKE what they match is dropped */
+};
+void policy_count(struct policy_size *ret, const struct ipsec_policy *p);	/* the numbers alone */
+
 struct refresh_report {
 	enum refresh_outcome	 outcome;
 	enum in_force		 in_force;
-	bool			 known;			/* of a restored NONE: the directory has said so */
+	bool			 known;			/* with NONE, from refresh_restore: the directory itself said so earlier */
 	struct apply_report	 kernel;
 	uint64_t		 generation;		/* the current one; 0: none */
 	int64_t			 taken;			/* of it, CLOCK_REALTIME seconds */
@@ -46,6 +55,7 @@ struct refresh_report {
 	size_t			 n_damaged;		/* newer generations that failed their check */
 	int64_t			 us_render, us_kernel, us_cache;	/* microseconds each step took */
 	char			 policy[128], gpo[128];	/* "'name' {id}", for people */
+	struct policy_size	 domain;		/* of the domain's policy in force; id "": there is none */
 	struct err		 kept;			/* KEPT: why.  NONE otherwise */
 	struct err		 uncached;		/* enforced, but the cache or the boot image could not be written; code NONE: both were */
 };
@@ -63,10 +73,11 @@ struct refresh_context {
 	const struct conf	*conf;
 	const struct sources	*sources;	/* in force beside the domain's policy */
 	const struct stored	*stored;	/* for the boot image */
-	struct store		*store;
+	struct store		*store;		/* NULL: only for refresh_restore_image */
+	bool			 store_new;	/* there was no store.db: that there is no generation means nothing */
 	struct nlsock		*nl;
 	const struct host_facts	*found;		/* of this host, without the DCs */
-	struct refresh_held	*held;		/* follows what is enforced; NULL: not wanted */
+	struct refresh_held	*held;		/* follows what is enforced; NULL: not wanted, but refresh_again needs it */
 	FILE			*log;		/* differences of the ruleset, or NULL */
 };
 
@@ -85,8 +96,8 @@ int refresh_restore(struct refresh_report *ret, const struct refresh_context *c,
 int refresh_again(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
 void refresh_forget(struct refresh_held *h);
 
-/* The same from the boot image, after the store was damaged: what was enforced goes into
- * the (new) store again.  ERR_ABSENT or ERR_DAMAGED: there is no image to believe. */
+/* As refresh_restore, but from the boot image after the store was damaged: what was in force goes into the kernel
+ * and into the new, empty store.  ERR_ABSENT, ERR_DAMAGED: there is no image to believe. */
 int refresh_restore_image(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
 
 /* What refresh_apply would make the kernel hold; *ret NULL: no table. */

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/cli_text.h"
 #include "agent/conf.h"
 #include "agent/exchange.h"
 #include "agent/sources.h"
 #include "agent/static.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 
 #define TRIES		5	/* when others write at the same time */
@@ -135,17 +137,17 @@ static int command_label(struct err *err, const struct netsh_args *a, size_t num
 	const struct netsh_value *v = NULL;
 
 	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]) && !v; i++)
-		v = arg_find(a, tags[i]);
+		v = netsh_arg(a, tags[i]);
 	return err_prefix(err, "command %zu of %zu, %s%s%s%s%s%.60s%s", number, n, a->command->verb,
 	    *a->command->object ? " " : "", a->command->object, v ? " " : "", v ? v->tag->name : "",
 	    v ? "=" : "", v && v->text ? v->text : "");
 }
 
+/* 1: done, but not all that was asked for, and *err says what. */
 static int edit_run(struct session *s, const struct netsh_args *a, FILE *out, struct err *err)
 {
-	/* 1 is done, too, and said in `out`. */
 	if (a->command->id == CMD_IMPORTPOLICY)
-		return exchange_import(s, &s->edit, s->backend, a, out, err) < 0 ? -1 : 0;
+		return exchange_import(&s->edit, s->backend, a, out, err);
 	return static_edit(&s->edit, s->backend, a, err);
 }
 
@@ -157,14 +159,14 @@ static int replay(struct session *s, struct err *err)
 
 	if (s->n_log && !out)
 		return err_set(err, ERR_SYSTEM, "/dev/null: %s", strerror(errno));
-	for (size_t i = 0; i < s->n_log && !rc; i++) {
+	for (size_t i = 0; i < s->n_log && rc >= 0; i++) {
 		rc = edit_run(s, &s->log[i], out, err);
-		if (rc)
+		if (rc < 0)
 			command_label(err, &s->log[i], i + 1, s->n_log);
 	}
 	if (out)
 		fclose(out);
-	return rc;
+	return rc < 0 ? -1 : 0;
 }
 
 /* The store as it is, with what is remembered done to it. */
@@ -224,7 +226,7 @@ static int write_out(struct session *s, struct err *err)
 	}
 	*err = why;
 	if (why.code == ERR_BUSY)
-		return err_prefix(err, "tried %d times", TRIES);
+		err_prefix(err, "tried %d times", TRIES);
 	return err_prefix(err, "writing the %s store", location_name(s->location));
 }
 
@@ -261,12 +263,17 @@ static void advise(const struct session *s, const struct netsh_args *a, FILE *ou
 
 static int edit_command_run(struct session *s, const struct netsh_args *a, FILE *out, struct err *err)
 {
+	struct err missed;
+	int rc;
+
 	/* Each command by itself looks at what is there now. */
 	if (!s->n_log)
 		edit_drop(s);
 	if (session_load(s, err))
 		return -1;
-	if (edit_run(s, a, out, err)) {
+	rc = edit_run(s, a, out, &missed);
+	if (rc < 0) {
+		*err = missed;
 		/* It was left as it was, unless memory ran out in the middle. */
 		if (err->code == ERR_NOMEM)
 			edit_drop(s);
@@ -282,12 +289,14 @@ static int edit_command_run(struct session *s, const struct netsh_args *a, FILE 
 		return -1;
 	}
 	advise(s, a, out);
-	return 0;
+	if (rc)
+		*err = missed;
+	return rc ? -1 : 0;
 }
 
 static bool domain_same(const char *x, const char *y)
 {
-	return x && y ? name_same(x, y) : x == y;
+	return x && y ? ascii_equal(x, y) : x == y;
 }
 
 static int store_set(struct session *s, const struct netsh_args *a, struct err *err)
@@ -364,7 +373,7 @@ static int look(struct session *s, const struct netsh_args *a, FILE *out, struct
 	if (session_load(s, err))
 		return -1;
 	if (a->command->id == CMD_EXPORTPOLICY)
-		return exchange_export(s, &s->edit, s->backend, a, out, err);
+		return exchange_export(&s->edit, s->backend, a, out, err);
 	return static_show(&s->edit, s->backend, a, s->o.json, out, err);
 }
 

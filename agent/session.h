@@ -17,13 +17,18 @@
 
 struct conf;
 struct err;
-struct json_t;
 
 enum store_location { LOCATION_LOCAL, LOCATION_PERSISTENT, LOCATION_DOMAIN };
 
 struct gpo_assign {
 	const char		*gpo;		/* display name or {GUID} */
 	const char		*policy;	/* DN; NULL: none */
+};
+
+/* A GPO that assigns a policy. */
+struct gpo_user {
+	const char	*gpo;		/* "{GUID}": finds this very one; as name where its DN has none */
+	const char	*name;		/* for people: its display name, else as gpo; several may have it */
 };
 
 /* One store, as it was loaded and as it is to be. */
@@ -37,16 +42,20 @@ struct store_edit {
 	struct filter_index	*filters;	/* private to static_index.c; NULL: none yet */
 };
 
-/* Where a store lives.  load fills *ret (zeroed before); what the backend keeps for save is its own.
- * save: ERR_BUSY when the store is not any more what was loaded: nothing was written then, or, in a directory,
- * only what leaves every policy valid; load again. */
+/* Where a store lives.
+ * load: *ret is zero before; the container is the caller's from then on, and `active` and `gpos` live in its arena.
+ *   -1: *ret stays empty.
+ * save: uses what the last load kept.  0: written; e is out of date, load again.  -1: e is out of date, too.
+ *   ERR_BUSY: not what was loaded any more, load and run again.  ERR_OFFLINE, ERR_NOMEM: nothing was written.
+ *   Anything else: as its message says. */
 struct backend {
 	int	(*load)(struct backend *b, struct store_edit *ret, struct err *err);
 	int	(*save)(struct backend *b, struct store_edit *e, struct err *err);
-	/* Which policy a GPO assigns; domain only.  1, *ret_dn in `a`; 0: none. */
+	/* Which policy a GPO (GUID or display name) assigns.  1: *ret_dn is its DN, in `a`; 0: none, *ret_dn as it was; -1.
+	 * Elsewhere than in a domain ERR_UNSUPPORTED. */
 	int	(*assigned)(struct backend *b, const char *gpo, const char **ret_dn, struct arena *a, struct err *err);
-	/* GPOs that assign this policy, names in `a`.  Not domain: none. */
-	int	(*users)(struct backend *b, const char *policy_dn, const char ***ret, size_t *ret_n, struct arena *a, struct err *err);
+	/* GPOs that assign this policy, in `a`.  Not domain: none. */
+	int	(*users)(struct backend *b, const char *policy_dn, struct gpo_user **ret, size_t *ret_n, struct arena *a, struct err *err);
 	const char *(*where)(struct backend *b);	/* "domain corp.example (ldap://dc1.corp.example)" */
 	void	(*close)(struct backend *b);		/* frees b */
 };
@@ -57,6 +66,7 @@ struct backend *backend_domain(const struct conf *c, const char *uri, const char
 
 struct session;
 
+/* Copied; what its pointers point to (conf, texts) outlives the session. */
 struct session_options {
 	const struct conf	*conf;
 	const char		*directory;	/* URI for the domain store; NULL: conf's */
@@ -64,25 +74,28 @@ struct session_options {
 	const char		*domain;
 	bool			 json;		/* of show */
 	bool			 deferred;	/* scripts: written when session_flush is called, not after each command */
-	bool			 atomic;	/* deferred, and all or nothing: going to another store with commands that
+	bool			 atomic;	/* implies deferred; all or nothing: going to another store with commands that
 						 * are not written yet is refused; else they are written first */
 	/* Where stores come from; NULL: the two above. */
 	struct backend		*(*open)(const struct session_options *o, enum store_location location, const char *domain, struct err *err);
-	void			*cookie;	/* for open */
+	void			*cookie;	/* for open, which finds it in o */
 };
 
+/* Opens no store yet: the first command that needs it does. */
 struct session *session_open(const struct session_options *o, struct err *err);
 void session_close(struct session *s);		/* NULL: nothing; what was not flushed is dropped */
-/* One command of the static context.  Output goes to out.  -1 leaves everything as it was before
- * the command, unless it came out of writing (the message says so). */
+/* One command of the static context.  Output goes to out.  -1 leaves everything as it was before the command, unless it
+ * came out of writing (as session_flush, but then the command is not kept), or it is an import with a message that begins
+ * with "imported, but ": that one is done, and names the GPOs that are gone. */
 int session_run(struct session *s, const struct netsh_args *a, FILE *out, struct err *err);
-/* Writes what is remembered.  -1: ERR_OFFLINE, ERR_BUSY, ERR_NOMEM keep it for another try; after any
- * other error nothing is remembered any more.  A message that begins with "stored, but " is about
- * the daemon alone. */
+/* Writes what is remembered.  -1:
+ *   ERR_OFFLINE, ERR_BUSY, ERR_NOMEM and nothing was written: the commands are kept (session_pending), try again;
+ *   the message begins with "stored, but ": all is written and nothing is kept, only the daemon has not followed;
+ *   anything else, also "written in part": nothing is kept.  session_pending tells the cases apart. */
 int session_flush(struct session *s, struct err *err);
 size_t session_pending(const struct session *s);	/* commands not written yet */
 
-/* ---- for static_*.c ----
+/* ---- what session.c and exchange.c call, agent/static_*.c ----
  * Each looks at everything first and changes the container only when nothing can fail any more but
  * memory.  ERR_ABSENT, ERR_FORMAT, ERR_BUSY (in use); one line. */
 int static_edit(struct store_edit *e, struct backend *b, const struct netsh_args *a, struct err *err);
@@ -93,6 +106,6 @@ const char *location_name(enum store_location l);	/* "local" "persistent" "domai
 /* The store as a script of this context that recreates it, GUIDs as comments; pre-shared keys are in it.
  * ERR_UNSUPPORTED names the object that the grammar cannot say: nothing is left out but what has no effect, and
  * then a comment says so. */
-int container_script(const struct store_edit *e, FILE *out, struct err *err);
+int store_edit_script(const struct store_edit *e, FILE *out, struct err *err);
 
 #endif

@@ -26,7 +26,8 @@ static int from_registry(struct stored *s, const struct conf *c, struct err *err
 
 	if (!reg)
 		return -1;
-	if (settings_load(&s->settings, reg, err) == 0 &&
+	/* One state of it: a policy that becomes usable in between must not look like none. */
+	if (store_begin_reading(reg, err) == 0 && settings_load(&s->settings, reg, err) == 0 &&
 	    active_read(&s->persistent, &s->persistent_err, reg, REG_PERSISTENT, err) == 0 &&
 	    active_read(&s->local, &s->local_err, reg, REG_LOCAL, err) == 0)
 		rc = 0;
@@ -89,11 +90,8 @@ int stored_load(struct stored *ret, const struct conf *c, struct err *err)
 		*ret = s;
 		return 0;
 	}
+	/* Whatever it is, damage or a lock that somebody holds: the image is what was committed last. */
 	stored_free(&s);
-	if (why.code != ERR_ABSENT && why.code != ERR_DAMAGED) {
-		*err = why;
-		return -1;
-	}
 	if (from_image(&s, c, err) < 0) {
 		stored_free(&s);
 		/* A new host has neither. */
@@ -102,12 +100,12 @@ int stored_load(struct stored *ret, const struct conf *c, struct err *err)
 			*ret = s;
 			return 0;
 		}
-		if (why.code == ERR_DAMAGED)
+		if (why.code != ERR_ABSENT)
 			*err = why;
 		return -1;
 	}
 	s.absent = why.code == ERR_ABSENT;
-	if (why.code == ERR_DAMAGED || !stored_empty(&s)) {
+	if (why.code != ERR_ABSENT || !stored_empty(&s)) {
 		s.lost = why;
 		err_prefix(&s.lost, "what the administrator stored is taken from the boot image");
 	}
@@ -126,6 +124,19 @@ int stored_create(const struct stored *s, const struct conf *c, struct err *err)
 	return reg ? 0 : -1;
 }
 
+int stored_edit_check(const struct conf *c, struct err *err)
+{
+	struct stored s;
+	int rc = 0;
+
+	if (stored_load(&s, c, err) < 0)
+		return -1;
+	if (s.absent && s.lost.code != ERR_NONE)
+		rc = err_set(err, ERR_DAMAGED, "registry.db is gone, and boot.image still holds what was stored: 'ipsecpol reg restore' brings it back");
+	stored_free(&s);
+	return rc;
+}
+
 /* ---- what is in force ---- */
 
 static int text_policy(struct ipsec_policy **ret, const char *text, const struct err *unusable, const char *what, struct err *err)
@@ -140,7 +151,7 @@ static int text_policy(struct ipsec_policy **ret, const char *text, const struct
 	return 0;
 }
 
-int sources_take(struct sources *ret, const struct stored *s, bool persistent, struct err *err)
+int sources_load(struct sources *ret, const struct stored *s, bool persistent, struct err *err)
 {
 	struct ipsec_policy *p = NULL, *l = NULL;
 
@@ -158,6 +169,12 @@ int sources_take(struct sources *ret, const struct stored *s, bool persistent, s
 	return 0;
 }
 
+void sources_init(struct sources *s)
+{
+	*s = (struct sources){ 0 };
+	settings_default(&s->settings);
+}
+
 void sources_free(struct sources *s)
 {
 	policy_free(s->persistent);
@@ -168,7 +185,7 @@ void sources_free(struct sources *s)
 	}
 	free(s->dynamic);
 	free(s->dynamic_hooks);
-	*s = SOURCES_NONE;
+	sources_init(s);
 }
 
 bool sources_any(const struct sources *s, bool domain)
@@ -179,12 +196,11 @@ bool sources_any(const struct sources *s, bool domain)
 void sources_options(struct render_options *o, const struct sources *s, const struct conf *c)
 {
 	const struct settings *set = &s->settings;
-	bool over = set->diagnostics_until && set->diagnostics_until <= time(NULL);
 
 	*o = (struct render_options){
 		.ipsecexempt = set->ipsecexempt >= 0 ? (unsigned)set->ipsecexempt : c->ipsecexempt,
 		.lifeline = c->lifeline, .any_is_ipv4 = c->any_is_ipv4,
-		.diagnostics = over ? 0 : set->diagnostics,
+		.diagnostics = settings_diagnostics(set, time(NULL)),
 	};
 }
 

@@ -43,12 +43,13 @@ struct sources {
 	uint8_t			**dynamic_hooks;
 	size_t			  n_dynamic;
 };
-#define SOURCES_NONE	((struct sources){ .settings = { .ipsecexempt = -1 } })
+void sources_init(struct sources *s);	/* default settings, no policy */
+void sources_free(struct sources *s);	/* policies and hooks, the dynamic ones too; then as after sources_init */
 
 /* Settings and policies of what is stored; persistent only when asked for: it changes with
- * the service's start alone.  -1: the persistent one cannot be used; *ret is as it was. */
-int sources_take(struct sources *ret, const struct stored *s, bool persistent, struct err *err);
-void sources_free(struct sources *s);		/* all but itself */
+ * the service's start alone.  A local policy that cannot be used is no error: why is in local_err.  -1: the persistent
+ * one cannot be used; *ret is as it was. */
+int sources_load(struct sources *ret, const struct stored *s, bool persistent, struct err *err);
 bool sources_any(const struct sources *s, bool domain);	/* is anything in force, with or without a domain policy */
 
 /* The table of all that is in force; domain NULL: none, then the local one.  *ret NULL: nothing is.
@@ -61,9 +62,12 @@ struct render_source;
 int sources_gather(struct render_source **ret, size_t *ret_n, const struct sources *s, const struct ipsec_policy *domain, const char *gpo, const char *gpo_name, struct err *err);
 void sources_options(struct render_options *o, const struct sources *s, const struct conf *c);
 
-/* So that a registry.db that somebody takes away is missed: an empty one where there is none, unless it
- * was lost. */
+/* Makes an empty registry.db where there never was one: when it is missed later, somebody removed it.  Nothing when it
+ * is there, or was lost (s->lost). */
 int stored_create(const struct stored *s, const struct conf *c, struct err *err);
+
+/* Before an edit makes a registry.db: ERR_DAMAGED when there was one, and the only copy of what it held would go. */
+int stored_edit_check(const struct conf *c, struct err *err);
 
 /* After an edit of registry.db: the running service puts it in force, or, when none runs, the boot image
  * is brought up to date.  *running: whether one did.  -1: what is stored is not in force, or not in the image. */

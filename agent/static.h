@@ -1,5 +1,5 @@
 /* agent/static.h - what the files of the static context share.  Private to agent/static_*.c and
- * its tests.
+ * its tests; host_lookup and the words also for cli_dynamic*.c.
  *
  * Each edit_* of a command checks everything, makes what it needs in the container's arena and
  * only then changes objects: after -1 the container is what it was (ERR_NOMEM: load it again). */
@@ -35,15 +35,7 @@ edit_command edit_list_add, edit_list_set, edit_list_delete, edit_filter_add, ed
 edit_command edit_action_add, edit_action_set, edit_action_delete;
 edit_command edit_rule_add, edit_rule_set, edit_rule_delete, edit_default_rule_set;
 
-/* ---- arguments, static_edit.c ---- */
-const struct netsh_value *arg_find(const struct netsh_args *a, const char *tag);	/* the first; NULL: not given */
-const char *arg_text(const struct netsh_args *a, const char *tag, const char *otherwise);
-bool arg_yes(const struct netsh_args *a, const char *tag, bool otherwise);
-uint64_t arg_number(const struct netsh_args *a, const char *tag, uint64_t otherwise);
-bool arg_word(const struct netsh_args *a, const char *tag, const char *word);	/* given, and it is this one */
-
 /* ---- objects, static_edit.c ---- */
-int edit_guid(struct guid *ret, struct err *err);	/* a new one, of chance (RFC 9562 version 4) */
 int edit_text_check(const char *text, const char *what, size_t max, struct err *err);
 /* newname= and description= as they are to be (the old ones where not given), in the arena; another object
  * of the class must not have the name. */
@@ -58,13 +50,9 @@ int edit_pick(struct ipsec_object **ret, const struct ipsec_container *c, enum o
 /* For deleting: damaged ones count, too. */
 int edit_find_any(struct ipsec_object **ret, const struct ipsec_container *c, enum object_class class, const char *name, struct err *err);
 /* ERR_BUSY naming a rule, when one refers to this list or action. */
-int edit_unused_check(const struct ipsec_container *c, const struct ipsec_object *o, struct err *err);
-/* "filter list 'Web'", by GUID when it has no name; returns out. */
-#define EDIT_LABEL	400
-const char *edit_label(const struct ipsec_object *o, char out[static EDIT_LABEL]);
+int edit_unused_check(const struct ipsec_object *o, struct err *err);
 /* To arena; n * size may be 0. */
 int edit_copy(void **ret, struct ipsec_container *c, const void *p, size_t n, size_t size, struct err *err);
-bool name_same(const char *x, const char *y);	/* no case, ASCII */
 int edit_strdup(const char **ret, struct ipsec_container *c, const char *s, struct err *err);
 
 /* ---- static_policy.c ---- */
@@ -106,26 +94,11 @@ const char *words_qm(struct arena *a, const struct ipsec_offer *offers, size_t n
 const char *words_auth(struct arena *a, const struct ipsec_auth *m);	/* for people: no key */
 const char *words_ca(struct arena *a, const struct ipsec_auth *m);	/* "CN=Root certmap:yes" */
 
-/* ---- static_table.c: texts in columns, hidden characters as '?' ---- */
-struct table;
-struct table *table_new(size_t n_columns, const char *const *headings);	/* NULL: no memory */
-void table_free(struct table *t);			/* NULL: nothing */
-/* n_columns texts; what is NULL is empty.  Out of memory shows in table_print. */
-void table_row(struct table *t, const char *const *cells);
-/* Columns are cut to a reasonable width unless wide.  Frees nothing. */
-int table_print(const struct table *t, bool wide, FILE *out, struct err *err);
-/* "Policy Name             : X" */
-void list_line(FILE *out, const char *key, const char *value);
-void list_heading(FILE *out, const char *text);		/* an empty line, and dashes below */
-size_t text_width(const char *s);			/* columns of a terminal */
-
 /* ---- static_json.c: NULL: no memory ---- */
 struct json_t;
-struct json_t *policy_object_json(const struct store_edit *e, const struct ipsec_object *policy, const char *const *gpos, size_t n_gpos);
+struct json_t *policy_object_json(const struct store_edit *e, const struct ipsec_object *policy, const struct gpo_user *gpos, size_t n_gpos);
 struct json_t *rule_object_json(const struct ipsec_object *rule);
 struct json_t *list_object_json(const struct ipsec_object *list);
 struct json_t *action_object_json(const struct ipsec_object *action);
-/* Takes j, also NULL. */
-int json_print(struct json_t *j, FILE *out, struct err *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/random.h"
 #include "schema/arena.h"
 #include "schema/err.h"
 
@@ -37,7 +38,7 @@ static int offers_read(struct ipsec_negpol *n, struct ipsec_container *c, const 
 		{ .has_esp = true, .esp_encryption = IPSEC_CIPHER_3DES, .esp_integrity = IPSEC_HASH_MD5,
 		  .life_seconds = POLICY_QM_LIFE_DEFAULT, .life_kbytes = POLICY_QM_KB_DEFAULT },
 	};
-	const struct netsh_value *v = arg_find(a, "qmsecmethods");
+	const struct netsh_value *v = netsh_arg(a, "qmsecmethods");
 	const struct ipsec_offer *offers = v ? v->qm : ours;
 	size_t count = v ? v->n : sizeof(ours) / sizeof(ours[0]);
 	void *copy;
@@ -68,7 +69,7 @@ int edit_action_add(struct store_edit *e, struct backend *b, const struct netsh_
 	(void)b;
 	if (edit_name_check(c, OBJ_ACTION, name, err) ||
 	    edit_text_check(description, "description", STATIC_MAX_TEXT, err) ||
-	    flags_read(&n, a, err) || offers_read(&n, c, a, err) || edit_guid(&id, err))
+	    flags_read(&n, a, err) || offers_read(&n, c, a, err) || guid_random(&id, err))
 		return -1;
 	o = container_add(c, OBJ_ACTION, &id, NULL, name, description, err);
 	if (!o)
@@ -92,7 +93,7 @@ int edit_action_set(struct store_edit *e, struct backend *b, const struct netsh_
 	if (n.default_response)
 		return err_set(err, ERR_FORMAT, "that is the filter action of a default response rule: use set defaultrule");
 	n.action = action_read(a, n.action);
-	if (arg_find(a, "qmsecmethods") && n.action != IPSEC_NEGOTIATE && !arg_find(a, "action"))
+	if (netsh_arg(a, "qmsecmethods") && n.action != IPSEC_NEGOTIATE && !netsh_arg(a, "action"))
 		return err_set(err, ERR_FORMAT, "filter action '%s' does not negotiate: qmsecmethods= needs action=negotiate", o->name);
 	if (edit_texts(&name, &description, c, o, a, err) || flags_read(&n, a, err) || offers_read(&n, c, a, err))
 		return -1;
@@ -104,13 +105,13 @@ int edit_action_set(struct store_edit *e, struct backend *b, const struct netsh_
 }
 
 /* `all` leaves what default response rules use: they go with their policies. */
-static bool stays(const struct ipsec_container *c, const struct ipsec_object *o)
+static bool stays(const struct ipsec_object *o)
 {
 	struct ipsec_object *rule;
 
 	if (o->class != OBJ_ACTION || o->deleted)
 		return true;
-	return !o->damage && o->action.default_response && object_users(c, o, &rule) > 0;
+	return !o->damage && o->action.default_response && object_users(o, &rule) > 0;
 }
 
 int edit_action_delete(struct store_edit *e, struct backend *b, const struct netsh_args *a, struct err *err)
@@ -120,13 +121,13 @@ int edit_action_delete(struct store_edit *e, struct backend *b, const struct net
 
 	(void)b;
 	if (!arg_yes(a, "all", false))
-		return edit_find_any(&o, c, OBJ_ACTION, arg_text(a, "name", ""), err) || edit_unused_check(c, o, err) ?
-		    -1 : container_delete(c, o, err);
+		return edit_find_any(&o, c, OBJ_ACTION, arg_text(a, "name", ""), err) || edit_unused_check(o, err) ?
+		    -1 : object_delete(o, err);
 	for (size_t i = 0; i < c->n_objects; i++)
-		if (!stays(c, c->objects[i]) && edit_unused_check(c, c->objects[i], err))
+		if (!stays(c->objects[i]) && edit_unused_check(c->objects[i], err))
 			return -1;
 	for (size_t i = 0; i < c->n_objects; i++)
-		if (!stays(c, c->objects[i]) && container_delete(c, c->objects[i], err))
+		if (!stays(c->objects[i]) && object_delete(c->objects[i], err))
 			return -1;
 	return 0;
 }

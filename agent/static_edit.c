@@ -4,84 +4,13 @@
 
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 #include "schema/arena.h"
 #include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/utf.h"
 
-/* ---- arguments ---- */
-
-const struct netsh_value *arg_find(const struct netsh_args *a, const char *tag)
-{
-	for (size_t i = 0; i < a->n_values; i++)
-		if (!strcmp(a->values[i].tag->name, tag))
-			return &a->values[i];
-	return NULL;
-}
-
-const char *arg_text(const struct netsh_args *a, const char *tag, const char *otherwise)
-{
-	const struct netsh_value *v = arg_find(a, tag);
-
-	return v ? v->text : otherwise;
-}
-
-bool arg_yes(const struct netsh_args *a, const char *tag, bool otherwise)
-{
-	const struct netsh_value *v = arg_find(a, tag);
-
-	return v ? v->yes : otherwise;
-}
-
-uint64_t arg_number(const struct netsh_args *a, const char *tag, uint64_t otherwise)
-{
-	const struct netsh_value *v = arg_find(a, tag);
-
-	return v ? v->number : otherwise;
-}
-
-/* Words stand in the grammar as "permit|block|negotiate" and are counted from 0. */
-bool arg_word(const struct netsh_args *a, const char *tag, const char *word)
-{
-	const struct netsh_value *v = arg_find(a, tag);
-	const char *p = v ? v->tag->words : NULL;
-	size_t len = strlen(word);
-
-	for (uint64_t i = 0; p; i++) {
-		size_t n = strcspn(p, "|");
-
-		if (i == v->number)
-			return n == len && !strncmp(p, word, len);
-		p = p[n] ? p + n + 1 : NULL;
-	}
-	return false;
-}
-
-bool name_same(const char *x, const char *y)
-{
-	while (*x && ascii_lower((uint8_t)*x) == ascii_lower((uint8_t)*y)) {
-		x++;
-		y++;
-	}
-	return *x == *y;
-}
-
 /* ---- objects ---- */
-
-int edit_guid(struct guid *ret, struct err *err)
-{
-	struct guid g;
-
-	if (getrandom(g.b, sizeof(g.b), 0) != sizeof(g.b))
-		return err_set(err, ERR_SYSTEM, "no random numbers for a new GUID: %m");
-	/* The third field lies little-endian: its version is in byte 7. */
-	g.b[7] = (uint8_t)((g.b[7] & 0x0f) | 0x40);
-	g.b[8] = (uint8_t)((g.b[8] & 0x3f) | 0x80);
-	*ret = g;
-	return 0;
-}
 
 int edit_text_check(const char *text, const char *what, size_t max, struct err *err)
 {
@@ -117,18 +46,6 @@ int edit_strdup(const char **ret, struct ipsec_container *c, const char *s, stru
 	return 0;
 }
 
-const char *edit_label(const struct ipsec_object *o, char out[static EDIT_LABEL])
-{
-	char id[GUID_TEXT];
-
-	guid_text(&o->id, id);
-	if (o->name && *o->name)
-		snprintf(out, EDIT_LABEL, "%s '%.*s'", object_class_name(o->class), STATIC_MAX_NAME, o->name);
-	else
-		snprintf(out, EDIT_LABEL, "%s %s", object_class_name(o->class), id);
-	return out;
-}
-
 static size_t name_count(const struct ipsec_container *c, enum object_class class, const char *name, bool damaged, struct ipsec_object **last)
 {
 	size_t n = 0;
@@ -137,7 +54,7 @@ static size_t name_count(const struct ipsec_container *c, enum object_class clas
 		struct ipsec_object *o = c->objects[i];
 
 		if (o->class != class || o->deleted || (o->damage && !damaged) || !o->name ||
-		    !name_same(o->name, name))
+		    !ascii_equal(o->name, name))
 			continue;
 		*last = o;
 		n++;
@@ -179,7 +96,7 @@ int edit_find_any(struct ipsec_object **ret, const struct ipsec_container *c, en
 
 int edit_pick(struct ipsec_object **ret, const struct ipsec_container *c, enum object_class class, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *name = arg_find(a, "name"), *id = arg_find(a, "guid");
+	const struct netsh_value *name = netsh_arg(a, "name"), *id = netsh_arg(a, "guid");
 	struct ipsec_object *o;
 	char text[GUID_TEXT];
 
@@ -209,7 +126,7 @@ int edit_name_check(const struct ipsec_container *c, enum object_class class, co
 	if (edit_text_check(name, "name", STATIC_MAX_NAME, err))
 		return -1;
 	/* Neither could be said again where a name stands. */
-	if (name_same(name, "all") || (*name == '{' && guid_parse(&id, name, strlen(name))))
+	if (ascii_equal(name, "all") || (*name == '{' && guid_parse(&id, name, strlen(name))))
 		return err_set(err, ERR_FORMAT, "'%s' cannot be a name", name);
 	if (container_find(&o, c, class, name, &ignored) && ignored.code == ERR_ABSENT)
 		return 0;
@@ -222,7 +139,7 @@ int edit_texts(const char **ret_name, const char **ret_description, struct ipsec
 	const char *name = arg_text(a, "newname", NULL), *description = arg_text(a, "description", NULL);
 
 	/* Other letters for the same name are no other name. */
-	if (name && !name_same(name, o->name) && edit_name_check(c, o->class, name, err))
+	if (name && !ascii_equal(name, o->name) && edit_name_check(c, o->class, name, err))
 		return -1;
 	if (name && edit_text_check(name, "name", STATIC_MAX_NAME, err))
 		return -1;
@@ -234,17 +151,17 @@ int edit_texts(const char **ret_name, const char **ret_description, struct ipsec
 	return 0;
 }
 
-int edit_unused_check(const struct ipsec_container *c, const struct ipsec_object *o, struct err *err)
+int edit_unused_check(const struct ipsec_object *o, struct err *err)
 {
-	char label[EDIT_LABEL], user[EDIT_LABEL];
+	char label[OBJECT_LABEL], user[OBJECT_LABEL];
 	struct ipsec_object *rule = NULL;
 
-	if (!object_users(c, o, &rule) || !rule)
+	if (!object_users(o, &rule) || !rule)
 		return 0;
 	if (!rule->damage && rule->rule.policy)
-		return err_set(err, ERR_BUSY, "%s is in use by %s of policy '%s'", edit_label(o, label),
-		    edit_label(rule, user), rule->rule.policy->name);
-	return err_set(err, ERR_BUSY, "%s is in use by %s", edit_label(o, label), edit_label(rule, user));
+		return err_set(err, ERR_BUSY, "%s is in use by %s of policy '%s'", object_label(o, label),
+		    object_label(rule, user), rule->rule.policy->name);
+	return err_set(err, ERR_BUSY, "%s is in use by %s", object_label(o, label), object_label(rule, user));
 }
 
 /* ---- commands ---- */

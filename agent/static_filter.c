@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/random.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 
 bool list_is_mirrored(const struct ipsec_object *list)
@@ -112,7 +114,7 @@ struct side_arg {
 static int side_read(struct side_arg *ret, struct ipsec_addr *one, struct arena *arena, const struct netsh_args *a,
     const char *tag, const char *mask_tag, struct err *err)
 {
-	const struct netsh_value *v = arg_find(a, tag), *mask = arg_find(a, mask_tag);
+	const struct netsh_value *v = netsh_arg(a, tag), *mask = netsh_arg(a, mask_tag);
 
 	if (!v)
 		return err_set(err, ERR_FORMAT, "'%s' is missing", tag);
@@ -176,7 +178,7 @@ static int filters_make(struct ipsec_filter **ret, size_t *ret_n, struct ipsec_c
 		f.dst = dst.addrs[i % dst.n];
 		if (src.n * dst.n > 1 && f.src.family && f.dst.family && f.src.family != f.dst.family)
 			continue;
-		if (ipsec_filter_check(&f, err) || edit_guid(&f.id, err))
+		if (ipsec_filter_check(&f, err) || guid_random(&f.id, err))
 			return -1;
 		filters = arena_grow(c->arena, filters, n, sizeof(*filters));
 		if (!filters)
@@ -194,16 +196,16 @@ static int filters_make(struct ipsec_filter **ret, size_t *ret_n, struct ipsec_c
 static int tunnel_users_check(const struct ipsec_container *c, struct ipsec_object *list, const struct ipsec_filter *f, struct err *err)
 {
 	struct ipsec_object *first;
-	char label[EDIT_LABEL];
+	char label[OBJECT_LABEL];
 
-	if (!f->mirrored || !object_users(c, list, &first))
+	if (!f->mirrored || !object_users(list, &first))
 		return 0;
 	for (size_t i = 0; i < c->n_objects; i++) {
 		const struct ipsec_object *o = c->objects[i];
 
 		if (o->class == OBJ_RULE && !o->deleted && !o->damage && o->rule.list == list && o->rule.value.tunnel)
 			return err_set(err, ERR_FORMAT, "filter list '%s' is for one direction of a tunnel (%s): give mirrored=no",
-			    list->name, edit_label(o, label));
+			    list->name, object_label(o, label));
 	}
 	return 0;
 }
@@ -231,7 +233,7 @@ static int list_make(struct ipsec_object **ret, struct ipsec_container *c, const
 	struct guid id;
 
 	if (edit_name_check(c, OBJ_LIST, name, err) ||
-	    edit_text_check(description, "description", STATIC_MAX_TEXT, err) || edit_guid(&id, err))
+	    edit_text_check(description, "description", STATIC_MAX_TEXT, err) || guid_random(&id, err))
 		return -1;
 	list = container_add(c, OBJ_LIST, &id, NULL, name, description, err);
 	if (!list)
@@ -277,14 +279,14 @@ struct filter_match {
 static bool side_matches(const struct netsh_value *v, const struct ipsec_addr *wanted, const struct ipsec_addr *addr, const char *dns)
 {
 	if (v->host)
-		return name_same(dns, v->host);
+		return ascii_equal(dns, v->host);
 	return addr->kind == wanted->kind && addr->family == wanted->family && addr->prefix == wanted->prefix &&
 	    !memcmp(addr->lo, wanted->lo, sizeof(addr->lo)) && !memcmp(addr->hi, wanted->hi, sizeof(addr->hi));
 }
 
 static bool number_matches(const struct netsh_args *a, const char *tag, uint64_t lo, uint64_t hi)
 {
-	const struct netsh_value *v = arg_find(a, tag);
+	const struct netsh_value *v = netsh_arg(a, tag);
 
 	return !v || (lo == v->number && hi == v->number);
 }
@@ -302,13 +304,13 @@ static bool filter_matches(const struct filter_match *m, const struct ipsec_filt
 static int match_side(const struct netsh_value **ret, struct ipsec_addr *addr, const struct netsh_args *a,
     const char *tag, const char *mask_tag, struct err *err)
 {
-	const struct netsh_value *v = arg_find(a, tag);
+	const struct netsh_value *v = netsh_arg(a, tag);
 
 	if (!v)
 		return err_set(err, ERR_FORMAT, "'%s' is missing", tag);
 	*ret = v;
 	*addr = v->addr;
-	return v->host ? 0 : mask_apply(addr, v, arg_find(a, mask_tag), mask_tag, err);
+	return v->host ? 0 : mask_apply(addr, v, netsh_arg(a, mask_tag), mask_tag, err);
 }
 
 int edit_filter_delete(struct store_edit *e, struct backend *b, const struct netsh_args *a, struct err *err)
@@ -365,13 +367,13 @@ int edit_list_delete(struct store_edit *e, struct backend *b, const struct netsh
 
 	(void)b;
 	if (!arg_yes(a, "all", false))
-		return edit_find_any(&o, c, OBJ_LIST, arg_text(a, "name", ""), err) || edit_unused_check(c, o, err) ?
-		    -1 : container_delete(c, o, err);
+		return edit_find_any(&o, c, OBJ_LIST, arg_text(a, "name", ""), err) || edit_unused_check(o, err) ?
+		    -1 : object_delete(o, err);
 	for (size_t i = 0; i < c->n_objects; i++)
-		if (c->objects[i]->class == OBJ_LIST && !c->objects[i]->deleted && edit_unused_check(c, c->objects[i], err))
+		if (c->objects[i]->class == OBJ_LIST && !c->objects[i]->deleted && edit_unused_check(c->objects[i], err))
 			return -1;
 	for (size_t i = 0; i < c->n_objects; i++)
-		if (c->objects[i]->class == OBJ_LIST && !c->objects[i]->deleted && container_delete(c, c->objects[i], err))
+		if (c->objects[i]->class == OBJ_LIST && !c->objects[i]->deleted && object_delete(c->objects[i], err))
 			return -1;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* Objects of a store as `show --json` prints them, with the keys of `ipsecpol show policy
- * --json` and, for each object, its "guid" and "description". */
+ * --json` and, for each object, its "description". */
 #include "agent/static.h"
 
 #include <jansson.h>
@@ -35,8 +35,7 @@ static json_t *guid_json(const struct guid *id)
 /* Takes j; what every object has. */
 static json_t *object_json(json_t *j, const struct ipsec_object *o)
 {
-	if (j && !json_object_set_new(j, "guid", guid_json(&o->id)) &&
-	    !json_object_set_new(j, "description", text_json(o->description)))
+	if (j && !json_object_set_new(j, "description", text_json(o->description)))
 		return j;
 	json_decref(j);
 	return NULL;
@@ -129,19 +128,19 @@ static int rules_describe(json_t *policy, const struct ipsec_object *o)
 	return json_object_set_new(policy, "rules", rules);
 }
 
-static json_t *names_json(const char *const *names, size_t n)
+static json_t *gpos_json(const struct gpo_user *gpos, size_t n)
 {
 	json_t *j = json_array();
 
 	for (size_t i = 0; i < n && j; i++)
-		if (json_array_append_new(j, text_json(names[i]))) {
+		if (json_array_append_new(j, text_json(gpos[i].name))) {
 			json_decref(j);
 			return NULL;
 		}
 	return j;
 }
 
-json_t *policy_object_json(const struct store_edit *e, const struct ipsec_object *o, const char *const *gpos, size_t n_gpos)
+json_t *policy_object_json(const struct store_edit *e, const struct ipsec_object *o, const struct gpo_user *gpos, size_t n_gpos)
 {
 	struct ipsec_policy *p = NULL;
 	struct err why;
@@ -159,27 +158,8 @@ json_t *policy_object_json(const struct store_edit *e, const struct ipsec_object
 	}
 	policy_free(p);
 	if (j && !json_object_set_new(j, "assigned", json_boolean(assigned)) &&
-	    (e->location != LOCATION_DOMAIN || !json_object_set_new(j, "gpos", names_json(gpos, n_gpos))))
+	    (e->location != LOCATION_DOMAIN || !json_object_set_new(j, "gpos", gpos_json(gpos, n_gpos))))
 		return j;
 	json_decref(j);
 	return NULL;
-}
-
-/* What a terminal would obey is escaped; jansson leaves DEL as it is. */
-int json_print(json_t *j, FILE *out, struct err *err)
-{
-	char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
-
-	json_decref(j);
-	if (!text)
-		return err_nomem(err);
-	for (const char *p = text; *p; p++)
-		if (*p == 0x7f)
-			fputs("\\u007f", out);
-		else
-			fputc(*p, out);
-	free(text);
-	if (fputc('\n', out) == EOF)
-		return err_set(err, ERR_SYSTEM, "output could not be written");
-	return 0;
 }

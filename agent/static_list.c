@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <string.h>
 
+#include "agent/cli_text.h"
 #include "schema/arena.h"
 #include "schema/err.h"
 
@@ -45,7 +46,7 @@ const char *show_modified(struct show *s, const struct ipsec_object *o)
 	if (o->changed || !o->entry)
 		return "not written yet";
 	if (!t || strspn(t, "0123456789") != 14 || t[strlen(t) - 1] != 'Z')
-		return t ? t : "";
+		return t ? t : "-";
 	return arena_printf(s->arena, "%.4s-%.2s-%.2s %.2s:%.2s:%.2s UTC", t, t + 4, t + 6, t + 8, t + 10, t + 12);
 }
 
@@ -179,7 +180,7 @@ void list_rule(struct show *s, const struct ipsec_object *o, size_t number)
 		list_filteraction(s, o->rule.action);
 }
 
-int show_users(struct show *s, const struct ipsec_object *o, const char ***gpos, size_t *n)
+int show_users(struct show *s, const struct ipsec_object *o, struct gpo_user **gpos, size_t *n)
 {
 	*gpos = NULL;
 	*n = 0;
@@ -190,7 +191,8 @@ int show_users(struct show *s, const struct ipsec_object *o, const char ***gpos,
 
 const char *show_assigned(struct show *s, const struct ipsec_object *o)
 {
-	const char **gpos, *text = "";
+	struct gpo_user *gpos;
+	const char *text = "";
 	size_t n;
 
 	if (s->e->location != LOCATION_DOMAIN)
@@ -198,7 +200,7 @@ const char *show_assigned(struct show *s, const struct ipsec_object *o)
 	if (show_users(s, o, &gpos, &n))
 		return arena_printf(s->arena, "unknown: %s", s->err->msg);
 	for (size_t i = 0; i < n && text; i++)
-		text = arena_printf(s->arena, "%s%s%s", text, i ? ", " : "to ", gpos[i]);
+		text = arena_printf(s->arena, "%s%s'%s'", text, i ? ", " : "to ", gpos[i].name);
 	return n ? text : "NO";
 }
 

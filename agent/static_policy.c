@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/random.h"
 #include "nft/render.h"
 #include "nft/ruleset.h"
 #include "schema/arena.h"
@@ -80,7 +81,7 @@ static int gpo_check(struct store_edit *e, struct backend *b, const struct ipsec
 /* Everything that could keep assign= and gponame= from being done. */
 static int assign_check(struct store_edit *e, struct backend *b, const struct ipsec_object *policy, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *assign = arg_find(a, "assign");
+	const struct netsh_value *assign = netsh_arg(a, "assign");
 	const char *gpo = arg_text(a, "gponame", NULL);
 
 	if (gpo && e->location != LOCATION_DOMAIN)
@@ -98,7 +99,7 @@ static int assign_check(struct store_edit *e, struct backend *b, const struct ip
 
 static int assign_do(struct store_edit *e, const struct ipsec_object *policy, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *assign = arg_find(a, "assign");
+	const struct netsh_value *assign = netsh_arg(a, "assign");
 	bool active = policy_is_active(e, policy);
 
 	if (!assign)
@@ -156,7 +157,7 @@ static int policy_parts_read(struct policy_parts *p, struct ipsec_container *c, 
 	    edit_text_check(p->description, "description", STATIC_MAX_TEXT, err) ||
 	    minutes_arg(&p->polling_seconds, a, "pollinginterval", STATIC_POLLING_MINUTES, err) ||
 	    minutes_arg(&life_seconds, a, "mmlifetime", STATIC_MM_LIFE_MINUTES, err) ||
-	    edit_guid(&p->id, err) || edit_guid(&p->main_mode, err))
+	    guid_random(&p->id, err) || guid_random(&p->main_mode, err))
 		return -1;
 	if (!offers)
 		return err_nomem(err);
@@ -195,7 +196,7 @@ int edit_policy_add(struct store_edit *e, struct backend *b, const struct netsh_
 	if (default_rule_add(&rule, c, policy, arg_yes(a, "activatedefaultrule", true), err) ||
 	    (arg_yes(a, "assign", false) && enforceable_check(e, policy, err)) ||
 	    assign_do(e, policy, a, err)) {
-		container_delete(c, policy, &ignored);
+		object_delete(policy, &ignored);
 		return -1;
 	}
 	return 0;
@@ -205,7 +206,7 @@ int edit_policy_add(struct store_edit *e, struct backend *b, const struct netsh_
 
 static bool main_mode_given(const struct netsh_args *a)
 {
-	return arg_find(a, "mmpfs") || arg_find(a, "qmpermm") || arg_find(a, "mmlifetime") || arg_find(a, "mmsecmethods");
+	return netsh_arg(a, "mmpfs") || netsh_arg(a, "qmpermm") || netsh_arg(a, "mmlifetime") || netsh_arg(a, "mmsecmethods");
 }
 
 /* What the methods have in effect now: the first one speaks for all. */
@@ -228,8 +229,8 @@ static int main_mode_read(struct ipsec_isakmp *m, struct ipsec_container *c, con
     const struct netsh_args *a, struct err *err)
 {
 	const struct ipsec_object *o = policy->policy.isakmp;
-	const struct netsh_value *offers = arg_find(a, "mmsecmethods");
-	bool new_life = arg_find(a, "mmlifetime") != NULL, new_limit = arg_find(a, "qmpermm") != NULL;
+	const struct netsh_value *offers = netsh_arg(a, "mmsecmethods");
+	bool new_life = netsh_arg(a, "mmlifetime") != NULL, new_limit = netsh_arg(a, "qmpermm") != NULL;
 	uint32_t life = 0;
 	void *copy;
 
@@ -276,7 +277,7 @@ static int default_rule_activate(struct ipsec_container *c, struct ipsec_object 
 int edit_policy_set(struct store_edit *e, struct backend *b, const struct netsh_args *a, struct err *err)
 {
 	struct ipsec_container *c = e->container;
-	const struct netsh_value *activate = arg_find(a, "activatedefaultrule");
+	const struct netsh_value *activate = netsh_arg(a, "activatedefaultrule");
 	struct ipsec_object *policy;
 	struct ipsec_isakmp m = { 0 };
 	const char *name, *description;
@@ -296,7 +297,7 @@ int edit_policy_set(struct store_edit *e, struct backend *b, const struct netsh_
 		policy->policy.isakmp->isakmp = m;
 		object_touch(policy->policy.isakmp);
 	}
-	if (arg_find(a, "newname") || arg_find(a, "description") || arg_find(a, "pollinginterval")) {
+	if (netsh_arg(a, "newname") || netsh_arg(a, "description") || netsh_arg(a, "pollinginterval")) {
 		policy->name = name;
 		policy->description = description;
 		if (polling)
@@ -311,14 +312,15 @@ int edit_policy_set(struct store_edit *e, struct backend *b, const struct netsh_
 /* "GPO 'a' and 2 others" from the first and how many. */
 static int gpo_users_check(const struct store_edit *e, struct backend *b, const struct ipsec_object *policy, struct err *err)
 {
-	const char **gpos = NULL, *first = NULL;
+	struct gpo_user *gpos = NULL;
+	const char *first = NULL;
 	char others[40] = "";
 	size_t n = 0;
 
 	if (b->users(b, policy->dn, &gpos, &n, e->container->arena, err))
 		return -1;
 	if (n)
-		first = gpos[0];
+		first = gpos[0].name;
 	for (size_t i = 0; i < e->n_gpos && !first; i++)
 		if (e->gpos[i].policy && dn_equal(e->gpos[i].policy, policy->dn))
 			first = e->gpos[i].gpo;
@@ -357,7 +359,7 @@ static int class_delete(struct ipsec_container *c, enum object_class class, stru
 {
 	for (size_t i = 0; i < c->n_objects; i++)
 		if (c->objects[i]->class == class && !c->objects[i]->deleted &&
-		    container_delete(c, c->objects[i], err))
+		    object_delete(c->objects[i], err))
 			return -1;
 	return 0;
 }
@@ -374,7 +376,7 @@ int edit_policy_delete(struct store_edit *e, struct backend *b, const struct net
 	if (edit_find_any(&policy, e->container, OBJ_POLICY, arg_text(a, "name", ""), err) ||
 	    unassigned_check(e, b, policy, err))
 		return -1;
-	return container_delete(e->container, policy, err);
+	return object_delete(policy, err);
 }
 
 int edit_all_delete(struct store_edit *e, struct backend *b, const struct netsh_args *a, struct err *err)

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "agent/random.h"
 #include "schema/arena.h"
 #include "schema/ascii.h"
 #include "schema/err.h"
@@ -114,7 +115,7 @@ static int auth_read(struct ipsec_auth **ret, size_t *ret_n, struct ipsec_contai
 /* *r stays as it is when there is no such tag. */
 static int tunnel_read(struct ipsec_rule *r, struct ipsec_container *c, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *v = arg_find(a, "tunnel");
+	const struct netsh_value *v = netsh_arg(a, "tunnel");
 	struct ipsec_addr *addrs;
 	size_t n;
 
@@ -197,7 +198,7 @@ static int rule_find(struct ipsec_object **ret, const struct ipsec_object *polic
 		return 0;
 	why = *err;
 	for (size_t i = 0; i < policy->policy.n_rules; i++)
-		n += name_same(policy->policy.rules[i]->name, name);
+		n += ascii_equal(policy->policy.rules[i]->name, name);
 	if (why.code == ERR_FORMAT && n > 1)
 		return err_set(err, ERR_FORMAT, "%s; id= tells them apart", why.msg);
 	return -1;
@@ -206,7 +207,7 @@ static int rule_find(struct ipsec_object **ret, const struct ipsec_object *polic
 /* The rule that name= or id= says, of the policy; a number is that of `show rule`. */
 static int rule_pick(struct ipsec_object **ret, const struct ipsec_object *policy, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *name = arg_find(a, "name"), *id = arg_find(a, "id");
+	const struct netsh_value *name = netsh_arg(a, "name"), *id = netsh_arg(a, "id");
 	char text[GUID_TEXT];
 
 	if (!name == !id)
@@ -231,10 +232,10 @@ static int rule_pick(struct ipsec_object **ret, const struct ipsec_object *polic
 
 static int usable_check(const struct ipsec_object *rule, struct err *err)
 {
-	char label[EDIT_LABEL];
+	char label[OBJECT_LABEL];
 
 	if (rule->damage)
-		return err_set(err, ERR_FORMAT, "%s cannot be changed: %s", edit_label(rule, label), rule->damage);
+		return err_set(err, ERR_FORMAT, "%s cannot be changed: %s", object_label(rule, label), rule->damage);
 	return 0;
 }
 
@@ -258,7 +259,7 @@ int edit_rule_add(struct store_edit *e, struct backend *b, const struct netsh_ar
 	if (!list || !action)
 		return err_set(err, ERR_FORMAT, "a rule needs filterlist= and filteraction=");
 	if (tunnel_read(&r, c, a, err) || tunnel_check(&r, list, err) ||
-	    auth_read(&r.auth, &r.n_auth, c, &r, a, err) || edit_guid(&id, err))
+	    auth_read(&r.auth, &r.n_auth, c, &r, a, err) || guid_random(&id, err))
 		return -1;
 	rule = container_add_rule(c, policy, &id, name, description, list, action, err);
 	if (!rule)
@@ -306,7 +307,7 @@ int edit_rule_set(struct store_edit *e, struct backend *b, const struct netsh_ar
 	    auth_read(&r.auth, &r.n_auth, c, &rule->rule.value, a, err))
 		return -1;
 	/* The only change that can fail. */
-	if ((list || action) && object_refer(c, rule, list, action, err))
+	if ((list || action) && object_refer(rule, list, action, err))
 		return -1;
 	rule->name = name;
 	rule->description = description;
@@ -316,7 +317,7 @@ int edit_rule_set(struct store_edit *e, struct backend *b, const struct netsh_ar
 }
 
 /* The default response rule stays: without it the policy would be another one. */
-static int rules_delete(struct ipsec_container *c, struct ipsec_object *policy, struct err *err)
+static int rules_delete(struct ipsec_object *policy, struct err *err)
 {
 	size_t i = 0;
 
@@ -328,7 +329,7 @@ static int rules_delete(struct ipsec_container *c, struct ipsec_object *policy, 
 			i++;
 			continue;
 		}
-		if (container_delete(c, rule, err))
+		if (object_delete(rule, err))
 			return -1;
 		if (policy->policy.n_rules == n)
 			i++;
@@ -345,13 +346,13 @@ int edit_rule_delete(struct store_edit *e, struct backend *b, const struct netsh
 	if (edit_find(&policy, c, OBJ_POLICY, arg_text(a, "policy", ""), err))
 		return -1;
 	if (arg_yes(a, "all", false))
-		return rules_delete(c, policy, err);
+		return rules_delete(policy, err);
 	if (rule_pick(&rule, policy, a, err))
 		return -1;
 	if (!rule->damage && rule->rule.value.default_response)
 		return err_set(err, ERR_FORMAT, "the default response rule of policy '%s' cannot be deleted: set defaultrule policy=\"%s\" activate=no",
 		    policy->name, policy->name);
-	return container_delete(c, rule, err);
+	return object_delete(rule, err);
 }
 
 /* ---- the default response rule ---- */
@@ -373,7 +374,7 @@ static struct ipsec_object *default_action_add(struct ipsec_container *c, struct
 	struct guid id;
 	void *offers;
 
-	if (edit_guid(&id, err) ||
+	if (guid_random(&id, err) ||
 	    edit_copy(&offers, c, default_response_offers, 6, sizeof(default_response_offers[0]), err))
 		return NULL;
 	action = container_add(c, OBJ_ACTION, &id, NULL, "", "", err);
@@ -394,13 +395,13 @@ int default_rule_add(struct ipsec_object **ret, struct ipsec_container *c, struc
 	struct guid id;
 	void *auth;
 
-	if (edit_guid(&id, err) || edit_copy(&auth, c, &kerberos, 1, sizeof(kerberos), err))
+	if (guid_random(&id, err) || edit_copy(&auth, c, &kerberos, 1, sizeof(kerberos), err))
 		return -1;
 	action = default_action_add(c, err);
 	rule = action ? container_add_rule(c, policy, &id, "", "", NULL, action, err) : NULL;
 	if (!rule) {
 		if (action)
-			container_delete(c, action, &ignored);
+			object_delete(action, &ignored);
 		return -1;
 	}
 	rule->rule.value = (struct ipsec_rule){ .default_response = true, .active = active,
@@ -417,7 +418,7 @@ static int own_action(struct ipsec_object **ret, struct ipsec_container *c, stru
 	struct err ignored;
 	struct ipsec_negpol value;
 
-	if (action && !action->damage && object_users(c, action, &user) == 1) {
+	if (action && !action->damage && object_users(action, &user) == 1) {
 		*ret = action;
 		return 0;
 	}
@@ -428,8 +429,8 @@ static int own_action(struct ipsec_object **ret, struct ipsec_container *c, stru
 		value = action->action;
 		own->action = value;
 	}
-	if (object_refer(c, rule, NULL, own, err)) {
-		container_delete(c, own, &ignored);
+	if (object_refer(rule, NULL, own, err)) {
+		object_delete(own, &ignored);
 		return -1;
 	}
 	*ret = own;
@@ -438,7 +439,7 @@ static int own_action(struct ipsec_object **ret, struct ipsec_container *c, stru
 
 static int default_action_set(struct ipsec_container *c, struct ipsec_object *rule, const struct netsh_args *a, struct err *err)
 {
-	const struct netsh_value *offers = arg_find(a, "qmsecmethods"), *pfs = arg_find(a, "qmpfs");
+	const struct netsh_value *offers = netsh_arg(a, "qmsecmethods"), *pfs = netsh_arg(a, "qmpfs");
 	struct ipsec_object *action;
 	void *copy = NULL;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/utf.h"
 
@@ -24,11 +25,11 @@ struct script {
 
 static int unsayable(struct script *s, const char *why)
 {
-	char label[EDIT_LABEL], filter[32] = "";
+	char label[OBJECT_LABEL], filter[32] = "";
 
 	if (s->filter)
 		snprintf(filter, sizeof(filter), "filter %zu: ", s->filter);
-	return err_set(s->err, ERR_UNSUPPORTED, "%s cannot be said in a script: %s%s", edit_label(s->o, label), filter, why);
+	return err_set(s->err, ERR_UNSUPPORTED, "%s cannot be said in a script: %s%s", object_label(s->o, label), filter, why);
 }
 
 /* ---- one command ---- */
@@ -127,7 +128,7 @@ static int texts_check(struct script *s)
 
 	if (!*o->name)
 		return unsayable(s, "it has no name");
-	if (name_same(o->name, "all") || (*o->name == '{' && guid_parse(&id, o->name, strlen(o->name))))
+	if (ascii_equal(o->name, "all") || (*o->name == '{' && guid_parse(&id, o->name, strlen(o->name))))
 		return unsayable(s, "its name would be read as something else");
 	if (text_check(s, o->name, "name", STATIC_MAX_NAME))
 		return -1;
@@ -178,6 +179,10 @@ static int filter_script(struct script *s, const struct ipsec_filter *f)
 		return -1;
 	if (f->src_port.lo != f->src_port.hi || f->dst_port.lo != f->dst_port.hi)
 		return unsayable(s, "a range of ports");
+	if (f->src.kind == IPSEC_ADDR_ME && f->dst.kind == IPSEC_ADDR_ME) {
+		comment(s, "a filter from me to me has no effect and is left out");
+		return 0;
+	}
 	filter_comments(s, f);
 	command_begin(s, "add filter");
 	tag(s, "filterlist", s->o->name);
@@ -369,7 +374,7 @@ static int rule_check(struct script *s, const struct ipsec_object *policy)
 	if (r->tunnel && list_is_mirrored(o->rule.list))
 		return unsayable(s, "it is a tunnel with mirrored filters");
 	for (size_t i = 0; *o->name && i < policy->policy.n_rules; i++)
-		if (policy->policy.rules[i] != o && name_same(policy->policy.rules[i]->name, o->name))
+		if (policy->policy.rules[i] != o && ascii_equal(policy->policy.rules[i]->name, o->name))
 			return unsayable(s, "its name is there twice");
 	return *o->name ? texts_check(s) : 0;
 }
@@ -546,7 +551,7 @@ static int active_script(struct script *s)
 	return 0;
 }
 
-int container_script(const struct store_edit *e, FILE *out, struct err *err)
+int store_edit_script(const struct store_edit *e, FILE *out, struct err *err)
 {
 	struct script s = { .out = out, .e = e, .err = err };
 	int rc;

@@ -2,8 +2,12 @@
 #include "agent/static_show.h"
 
 #include <jansson.h>
+#include <stdlib.h>
+#include <strings.h>
 
+#include "agent/cli_text.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 
 static int table_end(struct show *s, struct table *t)
@@ -60,7 +64,7 @@ static int found_of_rule(struct show *s, struct found *f, enum object_class clas
 	for (size_t i = 0; i < c->n_objects; i++) {
 		const struct ipsec_object *o = c->objects[i], *to;
 
-		if (o->class != OBJ_RULE || o->deleted || o->damage || !o->rule.policy || !name_same(o->name, rule))
+		if (o->class != OBJ_RULE || o->deleted || o->damage || !o->rule.policy || !ascii_equal(o->name, rule))
 			continue;
 		any = true;
 		to = class == OBJ_LIST ? o->rule.list : o->rule.action;
@@ -68,6 +72,20 @@ static int found_of_rule(struct show *s, struct found *f, enum object_class clas
 			return -1;
 	}
 	return any ? 0 : err_set(s->err, ERR_ABSENT, "there is no rule '%s'", rule);
+}
+
+static int object_cmp(const void *x, const void *y)
+{
+	const struct ipsec_object *a = *(const struct ipsec_object *const *)x, *b = *(const struct ipsec_object *const *)y;
+	int c = strcasecmp(a->name ? a->name : "", b->name ? b->name : "");
+
+	return c ? c : guid_cmp(&a->id, &b->id);
+}
+
+/* The actions of default response rules have no name, and are shown with them. */
+static bool is_listed(const struct show *s, const struct ipsec_object *o)
+{
+	return o->class != OBJ_ACTION || o->damage || (o->name && *o->name) || s->verbose || s->json;
 }
 
 static int found_read(struct show *s, struct found *f, enum object_class class)
@@ -84,8 +102,10 @@ static int found_read(struct show *s, struct found *f, enum object_class class)
 	if (!f->objects)
 		return err_nomem(s->err);
 	for (size_t i = 0; i < c->n_objects; i++)
-		if (c->objects[i]->class == class && !c->objects[i]->deleted)
+		if (c->objects[i]->class == class && !c->objects[i]->deleted && is_listed(s, c->objects[i]))
 			f->objects[f->n++] = c->objects[i];
+	if (f->n)
+		qsort(f->objects, f->n, sizeof(*f->objects), object_cmp);
 	return 0;
 }
 
@@ -149,12 +169,12 @@ static int actions_table(struct show *s, const struct found *f)
 
 static json_t *object_as_json(struct show *s, const struct ipsec_object *o)
 {
-	const char **gpos;
+	struct gpo_user *gpos;
 	size_t n;
 
 	switch (o->class) {
 	case OBJ_POLICY:
-		return show_users(s, o, &gpos, &n) ? NULL : policy_object_json(s->e, o, (const char *const *)gpos, n);
+		return show_users(s, o, &gpos, &n) ? NULL : policy_object_json(s->e, o, gpos, n);
 	case OBJ_LIST:
 		return list_object_json(o);
 	case OBJ_ACTION:
@@ -202,6 +222,10 @@ static int class_show(struct show *s, enum object_class class, json_t *into)
 		return -1;
 	if (into)
 		return set_json(s, into, how[class].key, &f);
+	if (!f.n) {
+		fprintf(s->out, "There is no %s in the %s store.\n", object_class_name(class), location_name(s->e->location));
+		return 0;
+	}
 	if (s->table)
 		return how[class].table(s, &f);
 	for (size_t i = 0; i < f.n; i++)
@@ -214,17 +238,17 @@ static int class_show(struct show *s, enum object_class class, json_t *into)
 static bool rule_wanted(const struct show *s, const struct ipsec_object *o, size_t number)
 {
 	const char *name = arg_text(s->a, "name", NULL);
-	const struct netsh_value *id = arg_find(s->a, "id");
+	const struct netsh_value *id = netsh_arg(s->a, "id");
 	const struct ipsec_rule *r = &o->rule.value;
 	char text[GUID_TEXT];
 
 	guid_text(&o->id, text);
-	if (name && !name_same(name, o->name ? o->name : "") && !name_same(name, text))
+	if (name && !ascii_equal(name, o->name ? o->name : "") && !ascii_equal(name, text))
 		return false;
 	if (id && (guid_is_zero(&id->guid) ? id->number != number : guid_cmp(&id->guid, &o->id) != 0))
 		return false;
 	if (o->damage)
-		return !arg_yes(s->a, "default", false) && !arg_find(s->a, "type");
+		return !arg_yes(s->a, "default", false) && !netsh_arg(s->a, "type");
 	if (arg_yes(s->a, "default", false) && !r->default_response)
 		return false;
 	if (arg_word(s->a, "type", "tunnel"))
@@ -262,7 +286,7 @@ static int rules_found(struct show *s, const struct ipsec_object *policy)
 		else if (t)
 			rule_row(s, t, o, i + 1);
 	}
-	if (!n && (arg_find(s->a, "name") || arg_find(s->a, "id"))) {
+	if (!n && (netsh_arg(s->a, "name") || netsh_arg(s->a, "id"))) {
 		table_free(t);
 		return err_set(s->err, ERR_ABSENT, "policy '%s' has no such rule", policy->name);
 	}
@@ -277,7 +301,7 @@ static int rules_json(struct show *s, const struct ipsec_object *policy)
 	for (size_t i = 0; i < policy->policy.n_rules; i++)
 		if (rule_wanted(s, policy->policy.rules[i], i + 1) && found_add(s, &f, policy->policy.rules[i]))
 			return -1;
-	if (!f.n && (arg_find(s->a, "name") || arg_find(s->a, "id")))
+	if (!f.n && (netsh_arg(s->a, "name") || netsh_arg(s->a, "id")))
 		return err_set(s->err, ERR_ABSENT, "policy '%s' has no such rule", policy->name);
 	j = json_pack("{s:s, s:s}", "store", location_name(s->e->location), "policy", policy->name);
 	if (!j || set_json(s, j, "rules", &f)) {
@@ -310,6 +334,7 @@ static const struct ipsec_object *policy_of_dn(const struct ipsec_container *c, 
 static int gpo_show(struct show *s)
 {
 	const char *gpo = arg_text(s->a, "name", NULL), *dn = s->e->active;
+	const struct gpo_user user = { gpo, gpo };
 	const struct ipsec_object *o;
 	bool domain = s->e->location == LOCATION_DOMAIN;
 
@@ -321,7 +346,7 @@ static int gpo_show(struct show *s)
 	o = policy_of_dn(s->e->container, dn);
 	if (s->json)
 		return json_print(json_pack("{s:s, s:s?, s:s?, s:o}", "store", location_name(s->e->location), "gpo", gpo, "dn", dn,
-		    "policy", o ? policy_object_json(s->e, o, &gpo, gpo ? 1 : 0) : json_null()), s->out, s->err);
+		    "policy", o ? policy_object_json(s->e, o, &user, gpo ? 1 : 0) : json_null()), s->out, s->err);
 	if (gpo)
 		show_line(s, "GPO Name", gpo);
 	show_line(s, "Assigned Policy", o ? show_name(o) : dn ? "<missing>" : "NONE");

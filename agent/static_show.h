@@ -25,7 +25,7 @@ const char *show_ports(struct show *s, const struct ipsec_ports *p);
 const char *show_auth(struct show *s, const struct ipsec_rule *r);
 const char *show_tunnel(struct show *s, const struct ipsec_rule *r);
 /* GPOs of the domain; elsewhere none. */
-int show_users(struct show *s, const struct ipsec_object *o, const char ***gpos, size_t *n);
+int show_users(struct show *s, const struct ipsec_object *o, struct gpo_user **gpos, size_t *n);
 const char *show_assigned(struct show *s, const struct ipsec_object *o);
 
 /* ---- one object, one line a value; each ends in an empty line ---- */

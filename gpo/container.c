@@ -5,6 +5,7 @@
 #include "gpo/container_graph.h"
 #include "gpo/objects.h"
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/ident.h"
 
@@ -48,7 +49,7 @@ static int match_result(struct ipsec_object **ret, const struct match *m, enum o
 	if (m->n_sound > 1)
 		return err_set(err, ERR_FORMAT, "%zu of the %s name '%s':%s", m->n_sound, object_class_name(class), name, m->ids);
 	if (m->n_sound == 0 && m->damaged)
-		return object_usable(m->damaged, err);
+		return object_usable_check(m->damaged, err);
 	if (m->n_sound == 0)
 		return err_set(err, ERR_ABSENT, "%s '%s' does not exist", object_class_name(class), name);
 	*ret = m->sound;
@@ -76,7 +77,7 @@ int container_find(struct ipsec_object **ret, const struct ipsec_container *c, e
 		/* Their names are in the index by policy. */
 		for (size_t i = 0; i < c->n_objects; i++) {
 			o = c->objects[i];
-			if (o->class == class && !o->deleted && object_lives(o) && *name && name_equal(o->name, name))
+			if (o->class == class && !o->deleted && object_lives(o) && *name && ascii_equal(o->name, name))
 				match_add(&m, o);
 		}
 		return match_result(ret, &m, class, name, err);
@@ -95,7 +96,7 @@ int container_find_rule(struct ipsec_object **ret, const struct ipsec_object *po
 	struct match m = { 0 };
 	struct guid id;
 
-	if (object_usable(policy, err))
+	if (object_usable_check(policy, err))
 		return -1;
 	if (guid_braced(&id, name))
 		o = container_find_id(c, OBJ_RULE, &id);
@@ -103,7 +104,7 @@ int container_find_rule(struct ipsec_object **ret, const struct ipsec_object *po
 		match_add(&m, o);
 	} else if (c->index->shared) {
 		for (size_t i = 0; i < policy->policy.n_rules; i++)
-			if (*name && name_equal(policy->policy.rules[i]->name, name))
+			if (*name && ascii_equal(policy->policy.rules[i]->name, name))
 				match_add(&m, policy->policy.rules[i]);
 	} else {
 		if (name_find(&o, c, OBJ_RULE, policy, name, err))
@@ -114,11 +115,10 @@ int container_find_rule(struct ipsec_object **ret, const struct ipsec_object *po
 	return match_result(ret, &m, OBJ_RULE, name, err) ? object_prefix(err, policy) : 0;
 }
 
-size_t object_users(const struct ipsec_container *c, const struct ipsec_object *o, struct ipsec_object **first)
+size_t object_users(const struct ipsec_object *o, struct ipsec_object **first)
 {
 	const struct edge *e = o->link->users;
 
-	(void)c;
 	if (first) {
 		while (e && !(e->from->class == OBJ_RULE && object_lives(e->from)))
 			e = e->next;
@@ -134,7 +134,7 @@ static struct ipsec_object *policy_add(struct ipsec_container *c, const struct g
 {
 	struct ipsec_object *o, *isakmp;
 
-	if (object_free_check(&o, c, OBJ_POLICY, id, err) || object_free_check(&isakmp, c, OBJ_ISAKMP, main_mode_id, err) ||
+	if (object_id_check(&o, c, OBJ_POLICY, id, err) || object_id_check(&isakmp, c, OBJ_ISAKMP, main_mode_id, err) ||
 	    (isakmp && object_owner_check(isakmp, o, err)))
 		return NULL;
 	o = object_make(c, OBJ_POLICY, id, name, description, err);
@@ -172,12 +172,11 @@ static int refer(struct ipsec_object **ret, struct ipsec_object *rule, struct ip
 	return 0;
 }
 
-int object_refer(struct ipsec_container *c, struct ipsec_object *rule, struct ipsec_object *list, struct ipsec_object *action, struct err *err)
+int object_refer(struct ipsec_object *rule, struct ipsec_object *list, struct ipsec_object *action, struct err *err)
 {
 	bool list_missing = rule->rule.dangling && !rule->rule.list && entry_value(rule->entry, "ipsecFilterReference");
 
-	(void)c;
-	if (object_usable(rule, err) || object_usable(list, err) || object_usable(action, err) ||
+	if (object_usable_check(rule, err) || object_usable_check(list, err) || object_usable_check(action, err) ||
 	    refer(&rule->rule.list, rule, list, err) || refer(&rule->rule.action, rule, action, err))
 		return -1;
 	rule->rule.dangling = !rule->rule.action || (list_missing && !rule->rule.list);
@@ -191,15 +190,15 @@ struct ipsec_object *container_add_rule(struct ipsec_container *c, struct ipsec_
 {
 	struct ipsec_object *o;
 
-	if (object_usable(policy, err) || object_usable(list, err) || object_usable(action, err) ||
-	    object_free_check(&o, c, OBJ_RULE, id, err) || (o && object_owner_check(o, policy, err)))
+	if (object_usable_check(policy, err) || object_usable_check(list, err) || object_usable_check(action, err) ||
+	    object_id_check(&o, c, OBJ_RULE, id, err) || (o && object_owner_check(o, policy, err)))
 		return NULL;
 	if (!action) {
 		err_set(err, ERR_FORMAT, "rule '%s': no filter action", name);
 		return NULL;
 	}
 	o = object_make(c, OBJ_RULE, id, name, description, err);
-	if (!o || policy_rule_add(policy, o, err) || object_refer(c, o, list, action, err))
+	if (!o || policy_rule_add(policy, o, err) || object_refer(o, list, action, err))
 		return NULL;
 	object_touch(policy);
 	return o;
@@ -245,7 +244,7 @@ static void policy_drop(struct ipsec_object *policy)
 static int rule_delete(struct ipsec_object *rule, struct err *err)
 {
 	for (const struct edge *e = rule->link->users; e; e = e->next)
-		if (object_usable(e->from, err))
+		if (object_usable_check(e->from, err))
 			return object_prefix(err, rule);
 	while (rule->link->users) {
 		struct ipsec_object *policy = rule->link->users->from;
@@ -262,14 +261,14 @@ static int busy_err(const struct ipsec_object *o, const struct ipsec_object *use
 {
 	char label[OBJECT_LABEL], by[OBJECT_LABEL], of[OBJECT_LABEL] = "";
 
-	object_label(label, o);
-	object_label(by, user);
+	object_label(o, label);
+	object_label(user, by);
 	if (user->link->owner)
-		object_label(of, user->link->owner);
+		object_label(user->link->owner, of);
 	return err_set(err, ERR_BUSY, "%s is used by %s%s%s", label, by, *of ? " of " : "", of);
 }
 
-int container_delete(struct ipsec_container *c, struct ipsec_object *o, struct err *err)
+int object_delete(struct ipsec_object *o, struct err *err)
 {
 	struct ipsec_object *user = NULL;
 
@@ -285,7 +284,7 @@ int container_delete(struct ipsec_container *c, struct ipsec_object *o, struct e
 		user = o->link->owner;
 		break;
 	default:
-		object_users(c, o, &user);
+		object_users(o, &user);
 		break;
 	}
 	if (user)

@@ -11,15 +11,15 @@
 
 /* ---- objects, by class and GUID ---- */
 
-static int object_cmp(const struct ipsec_object *o, enum object_class class, const struct guid *id)
+static int object_id_cmp(const struct ipsec_object *o, enum object_class class, const struct guid *id)
 {
 	return o->class == class ? guid_cmp(&o->id, id) : o->class < class ? -1 : 1;
 }
 
-int object_order(const void *x, const void *y)
+int object_cmp(const void *x, const void *y)
 {
 	const struct ipsec_object *const *p = x, *const *q = y;
-	int cmp = object_cmp(*p, (*q)->class, &(*q)->id);
+	int cmp = object_id_cmp(*p, (*q)->class, &(*q)->id);
 
 	/* The sound one first: it is what a GUID finds. */
 	if (!cmp)
@@ -35,7 +35,7 @@ static size_t object_at(const struct ipsec_container *c, enum object_class class
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (object_cmp(c->objects[mid], class, id) < 0)
+		if (object_id_cmp(c->objects[mid], class, id) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -47,7 +47,7 @@ struct ipsec_object *object_of_id(const struct ipsec_container *c, enum object_c
 {
 	size_t i = object_at(c, class, id);
 
-	return i < c->n_objects && !object_cmp(c->objects[i], class, id) ? c->objects[i] : NULL;
+	return i < c->n_objects && !object_id_cmp(c->objects[i], class, id) ? c->objects[i] : NULL;
 }
 
 struct ipsec_object *object_of_dn(const struct ipsec_container *c, const char *dn)
@@ -94,13 +94,13 @@ int object_insert(struct ipsec_container *c, struct ipsec_object *o, struct err 
 	return 0;
 }
 
-int object_usable(const struct ipsec_object *o, struct err *err)
+int object_usable_check(const struct ipsec_object *o, struct err *err)
 {
 	char label[OBJECT_LABEL];
 
 	if (!o || (!o->damage && !o->deleted))
 		return 0;
-	object_label(label, o);
+	object_label(o, label);
 	if (o->damage)
 		return err_set(err, ERR_FORMAT, "%s cannot be used: %s", label, o->damage);
 	return err_set(err, ERR_ABSENT, "%s is deleted", label);
@@ -149,7 +149,7 @@ int object_reset(struct ipsec_object *o, const char *name, const char *descripti
 	return 0;
 }
 
-int object_free_check(struct ipsec_object **ret, const struct ipsec_container *c, enum object_class class,
+int object_id_check(struct ipsec_object **ret, const struct ipsec_container *c, enum object_class class,
     const struct guid *id, struct err *err)
 {
 	struct ipsec_object *o = object_of_id(c, class, id), *there = NULL;
@@ -163,7 +163,7 @@ int object_free_check(struct ipsec_object **ret, const struct ipsec_container *c
 		there = object_of_dn(c, dn);
 	}
 	if (o && o->entry && !entry_value(o->entry, "objectClass"))
-		return object_usable(o, err);
+		return object_usable_check(o, err);
 	/* An object of another GUID under our name would be in the way, even one that is to go. */
 	if ((o && !o->deleted) || (there && there != o)) {
 		guid_text(id, text);
@@ -198,7 +198,7 @@ struct ipsec_object *object_make(struct ipsec_container *c, enum object_class cl
 {
 	struct ipsec_object *o = NULL;
 
-	if (object_free_check(&o, c, class, id, err))
+	if (object_id_check(&o, c, class, id, err))
 		return NULL;
 	if (o)
 		return object_reset(o, name, description, err) ? NULL : o;
@@ -379,15 +379,6 @@ static char *name_key(const struct ipsec_object *policy, enum object_class class
 	for (size_t i = 0; i <= len; i++)
 		key[head + i] = (char)ascii_lower((uint8_t)name[i]);
 	return key;
-}
-
-bool name_equal(const char *x, const char *y)
-{
-	while (*x && ascii_lower((uint8_t)*x) == ascii_lower((uint8_t)*y)) {
-		x++;
-		y++;
-	}
-	return ascii_lower((uint8_t)*x) == ascii_lower((uint8_t)*y);
 }
 
 static void name_unlink(struct ipsec_object *o)

@@ -51,16 +51,16 @@ struct ipsec_object *object_new(struct ipsec_container *c, enum object_class cla
 /* All values back to nothing, texts set; it stays where it is. */
 int object_reset(struct ipsec_object *o, const char *name, const char *description, struct err *err);
 int object_insert(struct ipsec_container *c, struct ipsec_object *o, struct err *err);
-int object_order(const void *x, const void *y);		/* qsort, of pointers */
+int object_cmp(const void *x, const void *y);		/* qsort, of pointers */
 /* Deleted ones, too.  NULL: none. */
 struct ipsec_object *object_of_id(const struct ipsec_container *c, enum object_class class, const struct guid *id);
 struct ipsec_object *object_of_dn(const struct ipsec_container *c, const char *dn);
 
 /* What a reference to this class names; NULL: nothing here. */
 struct ipsec_object *object_of_value(const struct ipsec_container *c, const struct dir_value *v, enum object_class class);
-int object_usable(const struct ipsec_object *o, struct err *err);	/* -1: damaged or deleted; NULL may be used */
+int object_usable_check(const struct ipsec_object *o, struct err *err);	/* -1: damaged or deleted; NULL may be used */
 
-int edge_add(struct ipsec_object *from, struct ipsec_object *to, struct err *err);	/* that is not there yet */
+int edge_add(struct ipsec_object *from, struct ipsec_object *to, struct err *err);	/* the caller has looked: edge_find is NULL */
 struct edge *edge_find(const struct ipsec_object *from, const struct ipsec_object *to);	/* NULL: there is none */
 void edge_drop(struct edge *e);
 bool object_lives(const struct ipsec_object *rule);	/* a policy refers to it */
@@ -69,15 +69,14 @@ int policy_rule_add(struct ipsec_object *policy, struct ipsec_object *rule, stru
 void policy_rule_drop(struct ipsec_object *policy, const struct ipsec_object *rule);
 
 void name_index(struct ipsec_object *o);	/* after name, owner or deleted changed */
-/* The first object indexed under this name, follow same_next; NULL: none.  policy: of rules. */
+/* 0: *ret is the first of this name (follow same_next), or NULL; -1: no memory.  policy: of rules. */
 int name_find(struct ipsec_object **ret, const struct ipsec_container *c, enum object_class class,
     const struct ipsec_object *policy, const char *name, struct err *err);
-bool name_equal(const char *x, const char *y);
 
 /* Is it of another policy, in the directory or here?  Then an error. */
 int object_owner_check(const struct ipsec_object *o, const struct ipsec_object *policy, struct err *err);
 /* "filter list {..} exists already"; 0: may be added.  *ret: a deleted one to be used again, or NULL. */
-int object_free_check(struct ipsec_object **ret, const struct ipsec_container *c, enum object_class class,
+int object_id_check(struct ipsec_object **ret, const struct ipsec_container *c, enum object_class class,
     const struct guid *id, struct err *err);
 /* Adds, or brings back what was deleted; empty but for its texts. */
 struct ipsec_object *object_make(struct ipsec_container *c, enum object_class class, const struct guid *id,
@@ -88,6 +87,6 @@ void object_drop(struct ipsec_object *o);	/* deleted, and it refers to nothing a
 void rule_drop(struct ipsec_object *rule);
 
 /* Filters into an array that arena_grow can make larger; their texts stay where they are. */
-int list_house(struct ipsec_filter_list *l, struct arena *a, struct err *err);
+int list_make_growable(struct ipsec_filter_list *l, struct arena *a, struct err *err);
 
 #endif

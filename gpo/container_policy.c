@@ -21,7 +21,7 @@ static int filter_copy(struct ipsec_filter *f, struct arena *a)
 	return text_copy(&f->description, a) || text_copy(&f->src_dns, a) || text_copy(&f->dst_dns, a) ? -1 : 0;
 }
 
-int list_house(struct ipsec_filter_list *l, struct arena *a, struct err *err)
+int list_make_growable(struct ipsec_filter_list *l, struct arena *a, struct err *err)
 {
 	size_t room = 8;
 	struct ipsec_filter *f;
@@ -39,7 +39,7 @@ int list_house(struct ipsec_filter_list *l, struct arena *a, struct err *err)
 
 static int list_copy(struct ipsec_filter_list *l, struct arena *a, struct err *err)
 {
-	if (list_house(l, a, err))
+	if (list_make_growable(l, a, err))
 		return -1;
 	for (size_t i = 0; i < l->n_filters; i++)
 		if (filter_copy(&l->filters[i], a))
@@ -82,7 +82,7 @@ int container_add_filter(struct ipsec_container *c, struct ipsec_object *list, c
 {
 	struct ipsec_filter copy = *f, *filters;
 
-	if (object_usable(list, err))
+	if (object_usable_check(list, err))
 		return -1;
 	filters = arena_grow(c->arena, list->list.filters, list->list.n_filters, sizeof(*filters));
 	if (!filters || filter_copy(&copy, c->arena))
@@ -116,26 +116,26 @@ static int missing(const struct ipsec_object *o, const char *what, struct err *e
 
 static int rule_usable(const struct ipsec_object *r, struct err *err)
 {
-	if (object_usable(r, err))
+	if (object_usable_check(r, err))
 		return -1;
 	if (!r->rule.action)
 		return missing(r, "its filter action", err);
 	if (r->rule.dangling)
 		return missing(r, "its filter list", err);
-	if (object_usable(r->rule.list, err) || object_usable(r->rule.action, err))
+	if (object_usable_check(r->rule.list, err) || object_usable_check(r->rule.action, err))
 		return object_prefix(err, r);
 	return 0;
 }
 
 static int policy_usable(const struct ipsec_object *o, struct err *err)
 {
-	if (object_usable(o, err))
+	if (object_usable_check(o, err))
 		return -1;
 	if (!o->policy.isakmp)
 		return missing(o, "its main mode", err);
 	if (o->policy.n_dangling)
 		return missing(o, o->policy.n_dangling > 1 ? "more than one of its rules" : "one of its rules", err);
-	if (object_usable(o->policy.isakmp, err))
+	if (object_usable_check(o->policy.isakmp, err))
 		return object_prefix(err, o);
 	for (size_t i = 0; i < o->policy.n_rules; i++)
 		if (rule_usable(o->policy.rules[i], err))
@@ -148,7 +148,7 @@ static void parts_sort(struct parts *s)
 	size_t kept = 0;
 
 	if (s->n)
-		qsort(s->o, s->n, sizeof(*s->o), object_order);
+		qsort(s->o, s->n, sizeof(*s->o), object_cmp);
 	for (size_t i = 0; i < s->n; i++)
 		if (!kept || s->o[kept - 1] != s->o[i])
 			s->o[kept++] = s->o[i];
@@ -177,7 +177,7 @@ static int parts_gather(struct gather *g, struct err *err)
 
 static size_t part_at(const struct parts *s, const struct ipsec_object *o)
 {
-	const struct ipsec_object **at = bsearch(&o, s->o, s->n, sizeof(*s->o), object_order);
+	const struct ipsec_object **at = bsearch(&o, s->o, s->n, sizeof(*s->o), object_cmp);
 
 	return (size_t)(at - s->o);
 }
@@ -293,10 +293,10 @@ static int put_check(const struct ipsec_container *c, enum object_class class, c
 	struct ipsec_object *o = object_of_id(c, class, id);
 
 	if (!o || o->deleted) {
-		if (object_free_check(&o, c, class, id, err))
+		if (object_id_check(&o, c, class, id, err))
 			return -1;
 	} else if (o->entry && !entry_value(o->entry, "objectClass"))
-		return object_usable(o, err);
+		return object_usable_check(o, err);
 	if (o && (class == OBJ_RULE || class == OBJ_ISAKMP))
 		return object_owner_check(o, policy, err);
 	return 0;
@@ -370,7 +370,7 @@ static int put_rule(struct ipsec_container *c, struct ipsec_object *policy, cons
 		return -1;
 	while (o->link->out)
 		edge_drop(o->link->out);
-	return policy_rule_add(policy, o, err) || object_refer(c, o, list, action, err) ? -1 : 0;
+	return policy_rule_add(policy, o, err) || object_refer(o, list, action, err) ? -1 : 0;
 }
 
 static int part_add(struct parts *s, struct arena *a, const struct ipsec_object *o, struct err *err)

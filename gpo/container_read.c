@@ -87,7 +87,7 @@ static int object_read(struct ipsec_container *c, enum object_class class, const
 	else if (object_parse(o, c->arena, err))
 		rc = err->code == ERR_NOMEM ? -1 : damage(o, err->msg, err);
 	else if (class == OBJ_LIST)
-		rc = list_house(&o->list, c->arena, err);
+		rc = list_make_growable(&o->list, c->arena, err);
 	else if (class == OBJ_RULE)
 		o->rule.value.name = o->rule.value.description = "";
 	if (o->damage)
@@ -201,7 +201,7 @@ static int rules_read(struct ipsec_object *o, struct err *err)
 		rules[o->policy.n_rules++] = to;
 	}
 	if (o->policy.n_rules)
-		qsort(o->policy.rules, o->policy.n_rules, sizeof(struct ipsec_object *), object_order);
+		qsort(o->policy.rules, o->policy.n_rules, sizeof(struct ipsec_object *), object_cmp);
 	return 0;
 }
 
@@ -275,7 +275,7 @@ static int owners_believe(struct ipsec_object *o, struct err *err)
 static void objects_sort(struct ipsec_container *c)
 {
 	if (c->n_objects)
-		qsort(c->objects, c->n_objects, sizeof(struct ipsec_object *), object_order);
+		qsort(c->objects, c->n_objects, sizeof(struct ipsec_object *), object_cmp);
 }
 
 static int graph_read(struct ipsec_container *c, struct err *err)

@@ -34,7 +34,7 @@ const char *object_class_ldap(enum object_class c)
 	return c < OBJ_N_CLASSES ? names[c] : "unknown";
 }
 
-void object_label(char out[static OBJECT_LABEL], const struct ipsec_object *o)
+const char *object_label(const struct ipsec_object *o, char out[static OBJECT_LABEL])
 {
 	char text[GUID_TEXT];
 
@@ -43,13 +43,14 @@ void object_label(char out[static OBJECT_LABEL], const struct ipsec_object *o)
 		snprintf(out, OBJECT_LABEL, "%s '%.*s'", object_class_name(o->class), OBJECT_LABEL - 40, o->name);
 	else
 		snprintf(out, OBJECT_LABEL, "%s %s", object_class_name(o->class), text);
+	return out;
 }
 
 int object_prefix(struct err *err, const struct ipsec_object *o)
 {
 	char label[OBJECT_LABEL];
 
-	object_label(label, o);
+	object_label(o, label);
 	return err_prefix(err, "%s", label);
 }
 

@@ -26,9 +26,6 @@ const char *object_dn(struct arena *a, enum object_class class, const struct gui
 int object_build(struct dir_entry *ret, struct arena *a, const struct ipsec_object *o, const char *const *owners, size_t n_owners, struct err *err);
 /* What policy_check says of this object; of a rule also whether it fits its action. */
 int object_check(const struct ipsec_object *o, struct err *err);
-/* "filter list 'Web'", or its GUID where it has no name; a long name is cut. */
-#define OBJECT_LABEL	160
-void object_label(char out[static OBJECT_LABEL], const struct ipsec_object *o);
 /* "filter list 'Web': <message so far>" */
 int object_prefix(struct err *err, const struct ipsec_object *o);
 

@@ -88,8 +88,7 @@ static void fill_subject(struct gp_rsop *r, const struct gp_walk *w)
 	r->n_soms = w->n_soms;
 }
 
-/* ipsecID, or the GUID in the name "CN=ipsecPolicy{...}". */
-static bool policy_id(struct guid *ret, struct arena *a, const char *dn, const struct dir_entry *e)
+bool walk_policy_id(struct guid *ret, struct arena *a, const char *dn, const struct dir_entry *e)
 {
 	static const char prefix[] = "ipsecPolicy";
 	const char *text = entry_text(e, "ipsecID");
@@ -123,7 +122,7 @@ static int fill_assignment(struct gp_rsop *r, struct gp_walk *w, bool wmi_allow,
 	name = entry_text(assigned.policy, "ipsecName");
 	r->policy_dn = assigned.policy_dn;
 	r->policy_name = arena_strdup(r->arena, name ? name : "");
-	policy_id(&r->policy_id, r->arena, r->policy_dn, assigned.policy);
+	walk_policy_id(&r->policy_id, r->arena, r->policy_dn, assigned.policy);
 	return r->policy_name ? 0 : err_nomem(err);
 }
 

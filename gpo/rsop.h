@@ -84,7 +84,7 @@ struct gp_options {
 int gp_resolve(struct gp_rsop **ret, const struct dir_snapshot *s, const struct gp_subject *who, const struct gp_options *o, struct err *err);
 void rsop_free(struct gp_rsop *r);
 int rsop_write(const struct gp_rsop *r, FILE *out);	/* -1: write error */
-struct json_t *rsop_json(const struct gp_rsop *r);	/* keys: see DESIGN; NULL: no memory */
+struct json_t *rsop_json(const struct gp_rsop *r);	/* keys: ipsecpol(8); NULL: no memory */
 const char *gp_verdict_name(enum gp_verdict v);		/* "applies", "link-disabled"... */
 const char *gp_assignment_name(enum gp_assignment a);	/* "assigned", "none", "unknown" */
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gpo/rsop.h"
+#include "gpo/rsop_text.h"
 #include "schema/arena.h"
 #include "schema/utf.h"
 
@@ -22,8 +23,7 @@ static void put_guid(FILE *out, const struct guid *g)
 	fputs(text, out);
 }
 
-/* 'name' {guid}, or what else names it. */
-static void put_object(FILE *out, const char *name, const struct guid *id, const char *dn)
+void rsop_put_object(FILE *out, const char *name, const struct guid *id, const char *dn)
 {
 	if (*name) {
 		fputc('\'', out);
@@ -105,7 +105,7 @@ static void write_gpos(const struct gp_rsop *r, FILE *out)
 		const struct gp_gpo *g = &r->gpos[i];
 
 		fprintf(out, "%s %-18s  ", g == r->winner ? "=>" : "  ", gp_verdict_name(g->verdict));
-		put_object(out, g->name, &g->id, g->dn);
+		rsop_put_object(out, g->name, &g->id, g->dn);
 		fprintf(out, "\n   %-18s  linked %sat ", "", g->enforced ? "and enforced " : "");
 		put_safe(out, g->som->dn);
 		if (*g->note) {
@@ -125,9 +125,9 @@ int rsop_write(const struct gp_rsop *r, FILE *out)
 	switch (r->assignment) {
 	case GP_ASSIGNED:
 		fputs("policy ", out);
-		put_object(out, r->policy_name, &r->policy_id, r->policy_dn);
+		rsop_put_object(out, r->policy_name, &r->policy_id, r->policy_dn);
 		fputs(" by GPO ", out);
-		put_object(out, r->winner->name, &r->winner->id, r->winner->dn);
+		rsop_put_object(out, r->winner->name, &r->winner->id, r->winner->dn);
 		fputc('\n', out);
 		break;
 	case GP_NONE:
@@ -137,7 +137,7 @@ int rsop_write(const struct gp_rsop *r, FILE *out)
 		fputs("unknown; ", out);
 		if (r->winner) {
 			fputs("GPO ", out);
-			put_object(out, r->winner->name, &r->winner->id, r->winner->dn);
+			rsop_put_object(out, r->winner->name, &r->winner->id, r->winner->dn);
 			fputs(" decides, but ", out);
 		}
 		put_safe(out, r->reason);
@@ -149,8 +149,7 @@ int rsop_write(const struct gp_rsop *r, FILE *out)
 
 /* ---- JSON ---- */
 
-/* Bytes that are no UTF-8 become U+FFFD; jansson escapes the rest. */
-static json_t *json_text(const char *s)
+struct json_t *rsop_json_text(const char *s)
 {
 	json_t *json = NULL;
 	char *copy, *p;
@@ -173,7 +172,7 @@ static json_t *json_text(const char *s)
 	return json;
 }
 
-static json_t *json_guid(const struct guid *g)
+struct json_t *rsop_json_guid(const struct guid *g)
 {
 	char text[GUID_TEXT];
 
@@ -191,12 +190,12 @@ static json_t *gpo_json(const struct gp_gpo *g)
 {
 	json_t *j = json_object();
 
-	if (!j || put(j, "id", json_guid(&g->id)) || put(j, "dn", json_text(g->dn)) ||
-	    put(j, "name", json_text(g->name)) || put(j, "som", json_text(g->som->dn)) ||
+	if (!j || put(j, "id", rsop_json_guid(&g->id)) || put(j, "dn", rsop_json_text(g->dn)) ||
+	    put(j, "name", rsop_json_text(g->name)) || put(j, "som", rsop_json_text(g->som->dn)) ||
 	    put(j, "som_type", json_string(gp_som_type_name(g->som->type))) ||
 	    put(j, "enforced", json_boolean(g->enforced)) ||
 	    put(j, "verdict", json_string(gp_verdict_name(g->verdict))) ||
-	    put(j, "note", json_text(g->note))) {
+	    put(j, "note", rsop_json_text(g->note))) {
 		json_decref(j);
 		return NULL;
 	}
@@ -207,7 +206,7 @@ static json_t *som_json(const struct gp_som *som)
 {
 	json_t *j = json_object();
 
-	if (!j || put(j, "dn", json_text(som->dn)) ||
+	if (!j || put(j, "dn", rsop_json_text(som->dn)) ||
 	    put(j, "type", json_string(gp_som_type_name(som->type))) ||
 	    put(j, "block_inheritance", json_boolean(som->block_inheritance)) ||
 	    put(j, "malformed_links", json_integer((json_int_t)som->n_malformed))) {
@@ -224,8 +223,8 @@ static json_t *policy_json_of(const struct gp_rsop *r)
 	if (r->assignment != GP_ASSIGNED)
 		return json_null();
 	j = json_object();
-	if (!j || put(j, "dn", json_text(r->policy_dn)) || put(j, "id", json_guid(&r->policy_id)) ||
-	    put(j, "name", json_text(r->policy_name))) {
+	if (!j || put(j, "dn", rsop_json_text(r->policy_dn)) || put(j, "id", rsop_json_guid(&r->policy_id)) ||
+	    put(j, "name", rsop_json_text(r->policy_name))) {
 		json_decref(j);
 		return NULL;
 	}
@@ -252,14 +251,14 @@ struct json_t *rsop_json(const struct gp_rsop *r)
 {
 	json_t *j = json_object();
 
-	if (!j || put(j, "computer", json_text(r->computer)) ||
-	    put(j, "computer_dn", json_text(r->computer_dn)) ||
-	    put(j, "domain", json_text(r->domain)) || put(j, "site", json_text(r->site)) ||
-	    put(j, "site_from", json_string(r->site_from)) || put(j, "site_note", json_text(r->site_note)) ||
+	if (!j || put(j, "computer", rsop_json_text(r->computer)) ||
+	    put(j, "computer_dn", rsop_json_text(r->computer_dn)) ||
+	    put(j, "domain", rsop_json_text(r->domain)) || put(j, "site", rsop_json_text(r->site)) ||
+	    put(j, "site_from", json_string(r->site_from)) || put(j, "site_note", rsop_json_text(r->site_note)) ||
 	    put(j, "token_from", json_string(r->token_from)) ||
 	    put(j, "assignment", json_string(gp_assignment_name(r->assignment))) ||
-	    put(j, "reason", json_text(r->reason)) || put(j, "policy", policy_json_of(r)) ||
-	    put(j, "winner", r->winner ? json_guid(&r->winner->id) : json_null()) ||
+	    put(j, "reason", rsop_json_text(r->reason)) || put(j, "policy", policy_json_of(r)) ||
+	    put(j, "winner", r->winner ? rsop_json_guid(&r->winner->id) : json_null()) ||
 	    put_lists(j, r)) {
 		json_decref(j);
 		return NULL;

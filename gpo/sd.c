@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "schema/arena.h"
 #include "schema/err.h"
 #include "schema/ident.h"
 #include "schema/rd.h"
@@ -45,17 +46,20 @@ static bool ace_sid(struct sid *ret, struct rd *rd)
 	return rd_left(rd) >= n && sid_parse(ret, rd->p, n);
 }
 
-/* What the ACE says about the right for this token.  ACEs of other types are not
- * looked into: what they are for ([MS-DTYP] 2.4.4) is not this. */
-static int ace_decide(enum decision *ret, uint8_t type, uint8_t flags, struct rd *rd,
-    const struct sid *token, size_t n_token, struct err *err)
+/* What an ACE says about the right, to whom; UNDECIDED: nothing, to nobody. */
+struct ace {
+	enum decision	says;
+	struct sid	sid;
+};
+
+/* ACEs of other types are not looked into: what they are for ([MS-DTYP] 2.4.4) is not this. */
+static int ace_read(struct ace *ret, uint8_t type, uint8_t flags, struct rd *rd, struct err *err)
 {
 	bool object = type == ACE_ALLOW_OBJECT || type == ACE_DENY_OBJECT;
 	const uint8_t *guid = NULL;
 	uint32_t mask, object_flags = 0;
-	struct sid sid;
 
-	*ret = UNDECIDED;
+	*ret = (struct ace){ .says = UNDECIDED };
 	if (!object && type != ACE_ALLOW && type != ACE_DENY)
 		return 0;
 	mask = rd_u32(rd);
@@ -65,25 +69,50 @@ static int ace_decide(enum decision *ret, uint8_t type, uint8_t flags, struct rd
 		guid = rd_bytes(rd, 16);
 	if (object_flags & ACE_INHERITED_TYPE)
 		rd_bytes(rd, 16);
-	if (!ace_sid(&sid, rd))
+	if (!ace_sid(&ret->sid, rd))
 		return err_set(err, ERR_FORMAT, "its SID is cut short or malformed");
 	if ((flags & ACE_INHERIT_ONLY) || !(mask & (RIGHT_CONTROL_ACCESS | RIGHT_GENERIC_ALL)))
 		return 0;
 	if (guid && memcmp(guid, apply_group_policy, sizeof(apply_group_policy)))
 		return 0;
-	if (token_has(token, n_token, &sid))
-		*ret = type == ACE_ALLOW || type == ACE_ALLOW_OBJECT ? GRANTED : DENIED;
+	ret->says = type == ACE_ALLOW || type == ACE_ALLOW_OBJECT ? GRANTED : DENIED;
+	return 0;
+}
+
+/* What is asked of a DACL: what it says to a token, or (a is set) what to whom. */
+struct question {
+	const struct sid	*token;
+	size_t			 n_token;
+	enum decision		 first;
+	struct arena		*a;
+	struct sd_ace		*aces;
+	size_t			 n_aces;
+};
+
+static int ace_answer(struct question *q, const struct ace *ace, struct err *err)
+{
+	if (ace->says == UNDECIDED)
+		return 0;
+	if (!q->a) {
+		if (q->first == UNDECIDED && token_has(q->token, q->n_token, &ace->sid))
+			q->first = ace->says;
+		return 0;
+	}
+	q->aces = arena_grow(q->a, q->aces, q->n_aces, sizeof(*q->aces));
+	if (!q->aces)
+		return err_nomem(err);
+	q->aces[q->n_aces++] = (struct sd_ace){ ace->sid, ace->says == GRANTED };
 	return 0;
 }
 
 /* Reads every ACE, also those behind the one that decides: a list that is
  * damaged anywhere is not trusted. */
-static int acl_walk(bool *ret, struct rd rd, const struct sid *token, size_t n_token, struct err *err)
+static int acl_walk(struct question *q, struct rd rd, struct err *err)
 {
-	enum decision first = UNDECIDED, now;
 	uint8_t revision = rd_u8(&rd), type, flags;
 	uint16_t acl_size, count, size;
-	struct rd acl, ace;
+	struct rd acl, rest;
+	struct ace ace;
 
 	rd_u8(&rd);
 	acl_size = rd_u16(&rd);
@@ -100,17 +129,17 @@ static int acl_walk(bool *ret, struct rd rd, const struct sid *token, size_t n_t
 		size = rd_u16(&acl);
 		if (acl.bad || size < 4 || size % 4 || size - 4u > rd_left(&acl))
 			return err_set(err, ERR_FORMAT, "DACL: ACE %u of %u: its size does not fit", i + 1, count);
-		ace = rd_sub(&acl, size - 4u);
-		if (ace_decide(&now, type, flags, &ace, token, n_token, err) < 0)
+		rest = rd_sub(&acl, size - 4u);
+		if (ace_read(&ace, type, flags, &rest, err) < 0)
 			return err_prefix(err, "DACL: ACE %u of %u", i + 1, count);
-		if (first == UNDECIDED)
-			first = now;
+		if (ace_answer(q, &ace, err) < 0)
+			return -1;
 	}
-	*ret = first == GRANTED;
 	return 0;
 }
 
-int sd_may_apply(bool *ret, const struct dir_value *sd, const struct sid *token, size_t n_token, struct err *err)
+/* *ret_open: there is no DACL, and q is not looked at. */
+static int sd_walk(bool *ret_open, struct question *q, const struct dir_value *sd, struct err *err)
 {
 	struct rd rd = { sd->p, sd->p + sd->len, false };
 	uint8_t revision = rd_u8(&rd);
@@ -125,15 +154,35 @@ int sd_may_apply(bool *ret, const struct dir_value *sd, const struct sid *token,
 		return err_set(err, ERR_FORMAT, "security descriptor: %zu bytes are too few", sd->len);
 	if (revision != 1 || !(control & SD_SELF_RELATIVE))
 		return err_set(err, ERR_FORMAT, "security descriptor: not self-relative of revision 1");
-	if (!(control & SD_DACL_PRESENT) || dacl == 0) {
-		*ret = true;
+	*ret_open = !(control & SD_DACL_PRESENT) || dacl == 0;
+	if (*ret_open)
 		return 0;
-	}
 	if (dacl < 20 || dacl > sd->len)
 		return err_set(err, ERR_FORMAT, "security descriptor: DACL at %lu of %zu bytes",
 		    (unsigned long)dacl, sd->len);
 	rd.p = sd->p + dacl;
-	if (acl_walk(ret, rd, token, n_token, err) < 0)
-		return err_prefix(err, "security descriptor");
+	return acl_walk(q, rd, err) < 0 ? err_prefix(err, "security descriptor") : 0;
+}
+
+int sd_may_apply(bool *ret, const struct dir_value *sd, const struct sid *token, size_t n_token, struct err *err)
+{
+	struct question q = { .token = token, .n_token = n_token };
+	bool open;
+
+	if (sd_walk(&open, &q, sd, err) < 0)
+		return -1;
+	*ret = open || q.first == GRANTED;
+	return 0;
+}
+
+int sd_aces(struct sd_ace **ret, size_t *ret_n, struct arena *a, const struct dir_value *sd, struct err *err)
+{
+	struct question q = { .a = a };
+	bool open;
+
+	if (sd_walk(&open, &q, sd, err) < 0)
+		return -1;
+	*ret = q.aces;
+	*ret_n = q.n_aces;
 	return 0;
 }

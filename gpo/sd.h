@@ -7,11 +7,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "schema/ident.h"
+
+struct arena;
 struct dir_value;
 struct err;
-struct sid;
 
 /* No DACL grants, an empty one denies; the first ACE that decides wins. */
 int sd_may_apply(bool *ret, const struct dir_value *sd, const struct sid *token, size_t n_token, struct err *err);
+
+struct sd_ace {
+	struct sid	sid;
+	bool		grants;
+};
+
+/* The same for many tokens: the first ACE whose SID a token has decides.  (Without a DACL there
+ * are none, and it is granted.) */
+int sd_aces(struct sd_ace **ret, size_t *ret_n, struct arena *a, const struct dir_value *sd, struct err *err);
 
 #endif

@@ -7,9 +7,7 @@
 #include <stddef.h>
 
 struct arena;
-struct dir_snapshot;
 struct err;
-struct gp_subject;
 
 #define GP_LINKS_MAX	1000	/* of all SOMs of one computer together; Windows stops at 999 GPOs */
 #define GP_SOMS_MAX	128	/* OUs above one computer, and the domain */

@@ -42,7 +42,7 @@ bool walk_primary_group(struct sid *ret, const struct gp_walk *w)
 }
 
 /* S-1-5-18 is not among them: SYSTEM is not in the token that a DC makes. */
-static int add_own(struct gp_walk *w, struct err *err)
+int walk_own_sids(struct gp_walk *w, struct err *err)
 {
 	static const struct sid everyone = { { 0, 0, 0, 0, 0, 1 }, 1, { 0 } };
 	static const struct sid authenticated = { { 0, 0, 0, 0, 0, 5 }, 1, { 11 } };
@@ -70,8 +70,9 @@ static int add_attr(struct gp_walk *w, const struct dir_attr *attr, struct err *
 
 /* The root DSE tells the token of whoever is bound: it must be the computer
  * itself, or somebody else would lend it his groups. */
-static bool root_is_self(const struct gp_walk *w, const struct dir_attr *groups)
+bool walk_root_is_self(const struct gp_walk *w)
 {
+	const struct dir_attr *groups = w->root ? entry_attr(w->root, "tokenGroups") : NULL;
 	const struct dir_value *self = entry_value(w->computer, "objectSid");
 
 	for (size_t i = 0; self && groups && i < groups->n_values; i++)
@@ -106,9 +107,9 @@ int walk_token(struct gp_walk *w, struct err *err)
 {
 	const struct dir_attr *groups = w->root ? entry_attr(w->root, "tokenGroups") : NULL;
 
-	if (add_own(w, err) < 0)
+	if (walk_own_sids(w, err) < 0)
 		return -1;
-	if (root_is_self(w, groups)) {
+	if (walk_root_is_self(w)) {
 		w->token_from = "rootDSE";
 		return add_attr(w, groups, err);
 	}

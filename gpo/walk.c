@@ -14,7 +14,7 @@
 
 int walk_ask(struct gp_walk *w, const struct dir_query *q, const struct dir_search **ret)
 {
-	*ret = snapshot_search(w->s, q);
+	*ret = w->own && q->attrs == ask_token_attrs ? w->own : snapshot_search(w->s, q);
 	if (*ret)
 		return 0;
 	w->need = *q;
@@ -61,12 +61,18 @@ bool walk_asked_entry(const struct gp_walk *w, const char *dn)
 }
 
 int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n,
-    bool *ret_elsewhere, struct err *err)
+    const char *all, bool *ret_elsewhere, struct err *err)
 {
+	struct dir_query q = { base, DIR_SUB, all, ask_gp_attrs, sd_flags(w) };
 	const struct dir_search *answer;
-	struct dir_query q = { base, DIR_SUB, NULL, ask_gp_attrs, sd_flags(w) };
 
 	*ret_elsewhere = false;
+	if (w->fleet && n) {
+		if (walk_ask(w, &q, &answer))
+			return 1;
+		*ret_elsewhere = answer->outcome == DIR_ELSEWHERE;
+		return 0;
+	}
 	for (size_t i = 0; i < n && !*ret_elsewhere; i += ASK_CHUNK) {
 		struct ask_text t = { .a = w->a };
 
@@ -99,7 +105,8 @@ int walk_ask_container(struct gp_walk *w, const char *policy_dn, struct err *err
 	ask_put_classes(&t, NULL);
 	if (!q.base || t.bad)
 		return err_nomem(err);
-	q.filter = t.p;
+	/* A fleet wants to know what is assigned, not what it says. */
+	q.filter = w->fleet ? "(objectClass=ipsecPolicy)" : t.p;
 	return walk_ask(w, &q, &answer);
 }
 
@@ -145,7 +152,7 @@ static int find_base(struct gp_walk *w, struct err *err)
 	return w->base_dn ? 0 : err_nomem(err);
 }
 
-static int walk_root(struct gp_walk *w, struct err *err)
+int walk_root(struct gp_walk *w, struct err *err)
 {
 	const struct dir_query q = { "", DIR_BASE, ASK_ANY, ask_root_attrs, 0 };
 	const struct dir_search *answer;
@@ -336,6 +343,19 @@ static const char *base_name(struct gp_walk *w)
 	return name ? name : w->base_dn;
 }
 
+int walk_check_domain(struct gp_walk *w, const struct dir_search *answer, struct err *err)
+{
+	if (answer->outcome == DIR_DENIED)
+		return err_set(err, ERR_DENIED, "%s may not be searched", base_name(w));
+	if (walk_held(answer, err) < 0)
+		return -1;
+	if (answer->outcome == DIR_ABSENT && !*w->base_dn)
+		return err_set(err, ERR_ABSENT, "the directory names no domain: say which one in the configuration");
+	if (answer->outcome == DIR_ABSENT)
+		return err_set(err, ERR_ABSENT, "'%s' does not exist in this directory", w->base_dn);
+	return 0;
+}
+
 static int find_computer(struct gp_walk *w, struct err *err)
 {
 	const struct dir_search *answer = NULL;
@@ -359,14 +379,8 @@ static int find_computer(struct gp_walk *w, struct err *err)
 	r = ask_computer(w, &answer, err);
 	if (r)
 		return r;
-	if (answer->outcome == DIR_DENIED)
-		return err_set(err, ERR_DENIED, "%s may not be searched", base_name(w));
-	if (walk_held(answer, err) < 0)
+	if (walk_check_domain(w, answer, err) < 0)
 		return -1;
-	if (answer->outcome == DIR_ABSENT && !*w->base_dn)
-		return err_set(err, ERR_ABSENT, "the directory names no domain: say which one in the configuration");
-	if (answer->outcome == DIR_ABSENT)
-		return err_set(err, ERR_ABSENT, "'%s' does not exist in this directory", w->base_dn);
 	if (pick_computer(w, answer, true, err) < 0)
 		return -1;
 	if (!w->computer)
@@ -433,7 +447,7 @@ static int som_check_class(const struct gp_som *som, const struct dir_entry *e, 
 	return err_set(err, ERR_FORMAT, "'%s', above the computer, is not a domain", som->dn);
 }
 
-static int walk_soms(struct gp_walk *w, struct err *err)
+int walk_soms(struct gp_walk *w, struct err *err)
 {
 	const struct dir_entry *e;
 	const char **dns, **open;
@@ -455,7 +469,7 @@ static int walk_soms(struct gp_walk *w, struct err *err)
 		if (!walk_hinted(w, dns[i]))
 			open[n_open++] = dns[i];
 	}
-	r = walk_ask_dns(w, dns[n - 1], open, n_open, &elsewhere, err);
+	r = walk_ask_dns(w, dns[n - 1], open, n_open, "(|(objectClass=organizationalUnit)(objectClass=domainDNS))", &elsewhere, err);
 	for (size_t i = 0; !r && i < n; i++) {
 		r = walk_ask_entry(w, dns[i], ask_gp_attrs, &e, &state);
 		if (!r)
@@ -468,13 +482,10 @@ static int walk_soms(struct gp_walk *w, struct err *err)
 	return r;
 }
 
-static int walk_computer(struct gp_walk *w, struct err *err)
+int walk_place(struct gp_walk *w, struct err *err)
 {
 	const char *domain;
-	int r = find_computer(w, err);
 
-	if (r)
-		return r;
 	w->computer_dn = arena_strdup(w->a, w->computer->dn);
 	if (!w->computer_dn)
 		return err_nomem(err);
@@ -486,6 +497,13 @@ static int walk_computer(struct gp_walk *w, struct err *err)
 	if (!w->domain)
 		w->domain = domain;
 	return 0;
+}
+
+static int walk_computer(struct gp_walk *w, struct err *err)
+{
+	int r = find_computer(w, err);
+
+	return r ? r : walk_place(w, err);
 }
 
 int walk_run(struct gp_walk *w, struct err *err)

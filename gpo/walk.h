@@ -47,6 +47,9 @@ struct gp_walk {
 	const struct gp_subject		*who;
 	struct arena			*a;
 	struct dir_query		 need;
+	bool				 fleet;		/* one of many computers (gpo/fleet.c): what lies below a base is asked
+							 * for at once; the walk begins with root, base_dn and the computer */
+	const struct dir_search		*own;		/* then: this computer's token, in no snapshot */
 
 	bool				 ad;		/* an AD, as its root DSE says */
 	const struct dir_entry		*root;		/* NULL: none, or empty */
@@ -65,6 +68,7 @@ struct gp_walk {
 	size_t				 n_soms, n_link_bytes;
 	struct gp_ranked		*ranked;	/* every link, ascending strength */
 	size_t				 n_ranked;
+	size_t				*ranked_gpo;	/* of each, which of gpos */
 	struct dnset			 gpo_dns;
 	struct walk_gpo			*gpos;		/* as in gpo_dns */
 	size_t				 n_missing;	/* that did not come with the others */
@@ -85,18 +89,33 @@ struct walk_assigned {
 
 /* All steps up to the GPOs' verdicts. */
 int walk_run(struct gp_walk *w, struct err *err);
+/* Some of them one by one, in their order. */
+int walk_root(struct gp_walk *w, struct err *err);
+int walk_place(struct gp_walk *w, struct err *err);	/* where w->computer lies */
+int walk_soms(struct gp_walk *w, struct err *err);
 enum gp_verdict walk_verdict(const struct gp_walk *w, size_t rank, bool wmi_allow, const char **ret_note);
 const struct walk_gpo *walk_gpo_of(const struct gp_walk *w, size_t rank);
 int walk_assignment(struct walk_assigned *ret, struct gp_walk *w, bool wmi_allow, struct err *err);
+/* ipsecID of an assigned policy, or the GUID in its name "CN=ipsecPolicy{...}"; false: neither. */
+bool walk_policy_id(struct guid *ret, struct arena *a, const char *dn, const struct dir_entry *e);
 
 /* ---- steps of their own files, and what they share ---- */
 int walk_site(struct gp_walk *w, struct err *err);	/* adds the site to the SOMs */
 int walk_token(struct gp_walk *w, struct err *err);
 int walk_gpos(struct gp_walk *w, struct err *err);
+/* ... in parts: all but the rights; *ret_judged: a GPO that is left has some, so the token is needed;
+ * and the rights. */
+int walk_gpos_find(struct gp_walk *w, bool *ret_judged, struct err *err);
+int walk_gpos_access(struct gp_walk *w, struct err *err);
+bool walk_gpo_is_open(const struct walk_gpo *g);	/* its rights matter, if it has any */
+bool walk_root_is_self(const struct gp_walk *w);	/* the root DSE tells this computer's token */
+/* Could the domain be searched for computers at all? */
+int walk_check_domain(struct gp_walk *w, const struct dir_search *answer, struct err *err);
 /* Sets hinted_subnets where the combined search can bring the subnets along. */
 int walk_hint_subnets(struct gp_walk *w, struct err *err);
 /* The groups' SIDs, where the directory computes no token. */
 int walk_groups(struct gp_walk *w, struct err *err);
+int walk_own_sids(struct gp_walk *w, struct err *err);	/* its own, the primary group's, and everybody's */
 int walk_add_sid(struct gp_walk *w, const struct sid *sid, struct err *err);
 bool walk_own_sid(struct sid *ret, const struct dir_entry *e);
 bool walk_primary_group(struct sid *ret, const struct gp_walk *w);
@@ -111,9 +130,9 @@ int walk_held(const struct dir_search *answer, struct err *err);
 int walk_ask_entry(struct gp_walk *w, const char *dn, const char *const *attrs, const struct dir_entry **ret, enum dir_state *ret_state);
 /* Was that base search sent? */
 bool walk_asked_entry(const struct gp_walk *w, const char *dn);
-/* Asks for many DNs below base; those that come are in the snapshot then.
- * *ret_elsewhere: this server does not hold base. */
-int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n, bool *ret_elsewhere, struct err *err);
+/* Asks for many DNs below base; those that come are in the snapshot then.  all: a filter that finds what is
+ * expected there, for a fleet.  *ret_elsewhere: this server does not hold base. */
+int walk_ask_dns(struct gp_walk *w, const char *base, const char *const *dns, size_t n, const char *all, bool *ret_elsewhere, struct err *err);
 bool walk_hinted(const struct gp_walk *w, const char *dn);
 int walk_som_fill(struct gp_walk *w, struct gp_som *som, const struct dir_entry *e, struct err *err);
 /* The one-level search that returns every policy object of a domain. */

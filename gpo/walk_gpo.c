@@ -82,7 +82,8 @@ static int list_gpos(struct gp_walk *w, struct err *err)
 		return -1;
 	w->gpo_dns = (struct dnset){ .a = w->a };
 	w->gpos = arena_zalloc(w->a, w->n_ranked, sizeof(*w->gpos));
-	if (!w->gpos)
+	w->ranked_gpo = arena_zalloc(w->a, w->n_ranked, sizeof(*w->ranked_gpo));
+	if (!w->gpos || !w->ranked_gpo)
 		return err_nomem(err);
 	for (size_t r = 0; r < w->n_ranked; r++) {
 		const struct gp_ranked *l = &w->ranked[r];
@@ -93,6 +94,7 @@ static int list_gpos(struct gp_walk *w, struct err *err)
 			return err_nomem(err);
 		if (i == n && gpo_fill_names(&w->gpos[i], w, l->link->gpo_dn, err) < 0)
 			return -1;
+		w->ranked_gpo[r] = i;
 		if (!l->link->disabled && !l->blocked_by)
 			w->gpos[i].counts = true;
 	}
@@ -149,7 +151,7 @@ static int ask_gpos_of(struct gp_walk *w, const char *domain, struct walk_gpo *c
 		open[2 * i] = gpos[i]->dn;
 		open[2 * i + 1] = gpos[i]->ipsec_dn;
 	}
-	r = walk_ask_dns(w, base, open, 2 * n, &elsewhere, err);
+	r = walk_ask_dns(w, base, open, 2 * n, "(|(objectClass=groupPolicyContainer)(objectClass=ipsecPolicy))", &elsewhere, err);
 	for (size_t i = 0; !r && elsewhere && i < n; i++)
 		gpos[i]->elsewhere = true;
 	return r;
@@ -305,6 +307,16 @@ static int gpo_is_elsewhere(struct walk_gpo *g, const struct gp_walk *w, struct 
 	return 0;
 }
 
+/* It did not come with the others.  (To a fleet only GPOs come; what else bears such a name would
+ * have come to a single computer.) */
+static bool gpo_is_missing(const struct walk_gpo *g, const struct gp_walk *w)
+{
+	enum dir_state state;
+
+	snapshot_entry(w->s, g->dn, &state);
+	return state == DIR_STATE_UNKNOWN ? !w->fleet : walk_asked_entry(w, g->dn) && !(w->fleet && state == DIR_STATE_FOUND);
+}
+
 static int gpo_find(struct walk_gpo *g, struct gp_walk *w, struct err *err)
 {
 	enum dir_state state = DIR_STATE_UNKNOWN;
@@ -315,9 +327,7 @@ static int gpo_find(struct walk_gpo *g, struct gp_walk *w, struct err *err)
 	if (g->elsewhere)
 		return gpo_is_elsewhere(g, w, err);
 	if (g->counts) {
-		snapshot_entry(w->s, g->dn, &state);
-		if ((state == DIR_STATE_UNKNOWN || walk_asked_entry(w, g->dn)) &&
-		    w->n_missing++ >= WALK_MISSING_MAX)
+		if (gpo_is_missing(g, w) && w->n_missing++ >= WALK_MISSING_MAX)
 			return gpo_refuse_unasked(g, GP_UNREADABLE, too_many_missing);
 		r = walk_ask_entry(w, g->dn, ask_gp_attrs, &g->entry, &state);
 		if (r)
@@ -355,12 +365,12 @@ static int gpo_check_access(struct walk_gpo *g, struct gp_walk *w, struct err *e
 	return 0;
 }
 
-static bool gpo_is_open(const struct walk_gpo *g)
+bool walk_gpo_is_open(const struct walk_gpo *g)
 {
 	return g->counts && g->entry && g->refused == GP_APPLIES;
 }
 
-int walk_gpos(struct gp_walk *w, struct err *err)
+int walk_gpos_find(struct gp_walk *w, bool *ret_judged, struct err *err)
 {
 	bool judged = false;
 	int r;
@@ -372,20 +382,36 @@ int walk_gpos(struct gp_walk *w, struct err *err)
 		struct walk_gpo *g = &w->gpos[i];
 
 		r = gpo_find(g, w, err);
-		if (!r && gpo_is_open(g) && entry_value(g->entry, "nTSecurityDescriptor"))
+		if (!r && walk_gpo_is_open(g) && entry_value(g->entry, "nTSecurityDescriptor"))
 			judged = true;
 	}
-	if (!r && judged)
-		r = walk_token(w, err);
+	*ret_judged = judged;
+	return r;
+}
+
+int walk_gpos_access(struct gp_walk *w, struct err *err)
+{
+	int r = 0;
+
 	for (size_t i = 0; !r && i < w->gpo_dns.n; i++)
-		if (gpo_is_open(&w->gpos[i]))
+		if (walk_gpo_is_open(&w->gpos[i]))
 			r = gpo_check_access(&w->gpos[i], w, err);
 	return r;
 }
 
+int walk_gpos(struct gp_walk *w, struct err *err)
+{
+	bool judged = false;
+	int r = walk_gpos_find(w, &judged, err);
+
+	if (!r && judged)
+		r = walk_token(w, err);
+	return r ? r : walk_gpos_access(w, err);
+}
+
 const struct walk_gpo *walk_gpo_of(const struct gp_walk *w, size_t rank)
 {
-	return &w->gpos[dnset_find(&w->gpo_dns, w->ranked[rank].link->gpo_dn)];
+	return &w->gpos[w->ranked_gpo[rank]];
 }
 
 enum gp_verdict walk_verdict(const struct gp_walk *w, size_t rank, bool wmi_allow, const char **ret_note)

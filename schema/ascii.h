@@ -3,12 +3,28 @@
 #ifndef SCHEMA_ASCII_H
 #define SCHEMA_ASCII_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 static inline uint8_t ascii_lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+/* As strcmp, without case. */
+static inline int ascii_cmp(const char *x, const char *y)
+{
+	while (*x && ascii_lower((uint8_t)*x) == ascii_lower((uint8_t)*y)) {
+		x++;
+		y++;
+	}
+	return ascii_lower((uint8_t)*x) - ascii_lower((uint8_t)*y);
+}
+
+static inline bool ascii_equal(const char *x, const char *y)
+{
+	return ascii_cmp(x, y) == 0;
 }
 
 /* -1: none. */

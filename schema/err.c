@@ -64,3 +64,18 @@ enum err_code err_code_parse(const char *name)
 			return (enum err_code)i;
 	return ERR_NONE;
 }
+
+bool err_read(struct err *ret, const char *text)
+{
+	size_t n = strcspn(text, " ");
+	char word[32] = "";
+	enum err_code code;
+
+	if (n < sizeof(word))
+		memcpy(word, text, n);
+	code = err_code_parse(word);
+	if (code == ERR_NONE)
+		return false;
+	err_set(ret, code, "%s", text + n + (text[n] == ' '));
+	return true;
+}

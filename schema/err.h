@@ -7,6 +7,8 @@
 #ifndef SCHEMA_ERR_H
 #define SCHEMA_ERR_H
 
+#include <stdbool.h>
+
 enum err_code {
 	ERR_NONE = 0,
 	ERR_NOMEM,
@@ -39,5 +41,7 @@ int err_nomem(struct err *err);
 /* "format", "offline"...: stable words for JSON and the worker's pipe. */
 const char *err_code_name(enum err_code code);	/* "unknown": not one of them */
 enum err_code err_code_parse(const char *name);	/* ERR_NONE: unknown name */
+/* "CODE MESSAGE", as a store or the pipe has it.  false: no such code, *ret is as it was. */
+bool err_read(struct err *ret, const char *text);
 
 #endif

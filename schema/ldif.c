@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/rd.h"
 
-#define MAX_INPUT	(64u << 20)	/* bytes of text */
+#define MAX_INPUT	(256u << 20)	/* bytes of text */
 #define MAX_VALUE	(16u << 20)	/* bytes of one value */
 #define MAX_VALUES	(4u << 20)	/* in the whole text */
 #define MAX_ENTRIES	(1u << 20)
@@ -186,7 +187,7 @@ static int entry_begin(struct reader *r, const struct dir_value *dn, struct err 
 static int by_name(const void *x, const void *y)
 {
 	const struct item *a = x, *b = y;
-	int d = a->name == b->name ? 0 : attr_name_cmp(a->name, b->name);
+	int d = a->name == b->name ? 0 : ascii_cmp(a->name, b->name);
 
 	return d ? d : (a->number > b->number) - (a->number < b->number);
 }
@@ -209,7 +210,7 @@ static size_t items_group(struct reader *r)
 		return 0;
 	qsort(r->items, r->n_items, sizeof(*r->items), by_name);
 	for (size_t i = 0; i < r->n_items; i++)
-		if (i == 0 || attr_name_cmp(r->items[i].name, r->items[i - 1].name) != 0)
+		if (i == 0 || ascii_cmp(r->items[i].name, r->items[i - 1].name) != 0)
 			r->firsts[n++] = &r->items[i];
 	qsort(r->firsts, n, sizeof(*r->firsts), by_number);
 	return n;
@@ -231,7 +232,7 @@ static int entry_end(struct reader *r, struct err *err)
 		attr->name = item->name;
 		attr->values = values;
 		for (; item < r->items + r->n_items &&
-		    attr_name_cmp(item->name, attr->name) == 0; item++)
+		    ascii_equal(item->name, attr->name); item++)
 			*values++ = item->value;
 		attr->n_values = (size_t)(values - attr->values);
 	}
@@ -258,15 +259,15 @@ static int line_read(struct reader *r, bool *version, struct err *err)
 	*colon = '\0';
 	if (!name_is_valid(name))
 		return err_set(err, ERR_FORMAT, "'%.40s' is not an attribute name", name);
-	if (attr_name_cmp(name, "changetype") == 0)
+	if (ascii_equal(name, "changetype"))
 		return err_set(err, ERR_UNSUPPORTED, "change record; only entries are read");
 	if (value_read(&v, r->a, colon + 1, name + r->text.len, err) < 0)
 		return -1;
-	if (attr_name_cmp(name, "dn") == 0)
+	if (ascii_equal(name, "dn"))
 		return entry_begin(r, &v, err);
 	if (r->in_entry)
 		return item_add(r, name, &v, err);
-	if (attr_name_cmp(name, "version") == 0 && r->n_entries == 0 && !*version) {
+	if (ascii_equal(name, "version") && r->n_entries == 0 && !*version) {
 		*version = true;
 		return version_check(&v, err);
 	}

@@ -179,7 +179,7 @@ int policy_check(const struct ipsec_policy *p, struct err *err);
 enum policy_form { POLICY_SHOWN, POLICY_SEALED };
 int policy_write(const struct ipsec_policy *p, enum policy_form form, FILE *out);
 int policy_read(struct ipsec_policy **ret, const char *text, size_t len, struct err *err);
-struct json_t *policy_json(const struct ipsec_policy *p);	/* SHOWN; keys: see DESIGN; NULL: no memory */
+struct json_t *policy_json(const struct ipsec_policy *p);	/* SHOWN; keys: ipsecpol(8); NULL: no memory */
 
 /* One filter by itself: families agree, addresses canonical, ports only with TCP or UDP. */
 int ipsec_filter_check(const struct ipsec_filter *f, struct err *err);

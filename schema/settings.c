@@ -8,7 +8,6 @@
 
 #define TCP		6
 #define UDP		17
-#define EXEMPTION_TEXT	40	/* "tcp:65535:65535:outbound" and some */
 #define BLANKS		" \t,"
 
 enum kind { KIND_BOOTMODE, KIND_EXEMPTIONS, KIND_NUMBER };
@@ -24,7 +23,7 @@ static const struct property {
 	[SET_IPSECEXEMPT] = { "ipsecexempt", "0..3", KIND_NUMBER, NULL, 0, 3, -1 },
 	[SET_DIAGNOSTICS] = { "ipsecdiagnostics", "0..7", KIND_NUMBER, NULL, 0, DIAG_ALL, 0 },
 	[SET_DIAGNOSTICS_UNTIL] = { "ipsecdiagnosticsuntil", "none|SECONDS since 1970", KIND_NUMBER, "none", 0, SETTINGS_MAX_TIME, 0 },
-	[SET_LOGINTERVAL] = { "ipsecloginterval", "60..86400", KIND_NUMBER, NULL, 60, 86400, SETTINGS_LOG_INTERVAL },
+	[SET_LOGINTERVAL] = { "ipsecloginterval", "60..86400", KIND_NUMBER, NULL, 60, 86400, SETTINGS_LOG_INTERVAL_DEFAULT },
 	[SET_IKELOGGING] = { "ikelogging", "0|1", KIND_NUMBER, NULL, 0, 1, 0 },
 	[SET_STRONGCRLCHECK] = { "strongcrlcheck", "0..2", KIND_NUMBER, NULL, 0, 2, 1 },
 };
@@ -109,6 +108,11 @@ static const char *protocol_name(uint8_t number)
 		if (protocols[i].number == number)
 			return protocols[i].name;
 	return NULL;
+}
+
+unsigned settings_diagnostics(const struct settings *s, int64_t now)
+{
+	return s->diagnostics_until && s->diagnostics_until <= now ? 0 : s->diagnostics & DIAG_ALL;
 }
 
 void exemption_text(const struct boot_exemption *e, char *out, size_t size)

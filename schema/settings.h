@@ -25,7 +25,7 @@ struct boot_exemption {		/* what the startup modes let through besides DHCP */
 };
 
 #define SETTINGS_MAX_EXEMPTIONS	64
-#define SETTINGS_LOG_INTERVAL	3600	/* seconds, default */
+#define SETTINGS_LOG_INTERVAL_DEFAULT	3600	/* seconds, default */
 #define SETTINGS_MAX_TIME	253402300799	/* end of the year 9999 */
 
 /* ipsecdiagnostics is the sum of these; 0: off */
@@ -55,15 +55,19 @@ const char *setting_name(enum setting k);	/* "bootmode" "bootexemptions" "ipsece
 /* Any unambiguous beginning, any case; -1: none or several.  An exact name is never ambiguous. */
 int setting_find(const char *name);
 const char *setting_values(enum setting k);	/* "stateful|block|permit|auto", for help and errors */
-/* value as on the command line: "none", "tcp:0:3389:inbound udp:0:53:outbound icmp:inbound" (blanks or
- * commas between; other protocols by number), 0..; ipsecdiagnosticsuntil: seconds since 1970, or "none"; "default"
- * for each.  ERR_FORMAT: "bootmode 'x' is not one of ..."; ERR_LIMIT: too many exemptions.  *s is
- * changed on success only. */
+/* value as on the command line; "default" is the default of each.
+ *   bootexemptions: "none", or "tcp:0:3389:inbound udp:0:53:outbound icmp:inbound" (blanks or commas between, other
+ *   protocols by number); ipsecdiagnosticsuntil: "none", or seconds since 1970; the others: a word or number of
+ *   setting_values.
+ * ERR_FORMAT: "bootmode 'x' is not one of ..."; ERR_LIMIT: too many exemptions.  -1: *s is as it was. */
 int setting_parse(struct settings *s, enum setting k, const char *value, struct err *err);
 #define SETTING_TEXT	4096
 void setting_text(const struct settings *s, enum setting k, char out[static SETTING_TEXT]);	/* as setting_parse reads it */
+/* What ipsecdiagnostics is at `now` (CLOCK_REALTIME seconds): 0 when its end time has passed. */
+unsigned settings_diagnostics(const struct settings *s, int64_t now);
 bool setting_is_default(const struct settings *s, enum setting k);
-void exemption_text(const struct boot_exemption *e, char *out, size_t size);
+#define EXEMPTION_TEXT	40	/* "tcp:65535:65535:outbound" and some */
+void exemption_text(const struct boot_exemption *e, char *out, size_t size);	/* cut to size: EXEMPTION_TEXT is enough */
 int exemption_cmp(const struct boot_exemption *a, const struct boot_exemption *b);	/* protocol, ports, inbound first */
 
 int settings_write(const struct settings *s, FILE *out);	/* -1: write error */

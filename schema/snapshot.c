@@ -260,7 +260,7 @@ static bool tells_of_base(const struct dir_search *search)
 
 	return search->q.scope == DIR_BASE && search->n_entries == 0 &&
 	    (search->outcome != DIR_OK ||
-	    attr_name_cmp(search->q.filter, anything) == 0);
+	    ascii_equal(search->q.filter, anything));
 }
 
 static enum dir_state state_of_base(enum dir_outcome outcome)
@@ -343,19 +343,10 @@ const struct dir_search *snapshot_search(const struct dir_snapshot *s, const str
 
 /* ---- one entry ---- */
 
-int attr_name_cmp(const char *x, const char *y)
-{
-	while (*x && ascii_lower((uint8_t)*x) == ascii_lower((uint8_t)*y)) {
-		x++;
-		y++;
-	}
-	return ascii_lower((uint8_t)*x) - ascii_lower((uint8_t)*y);
-}
-
 const struct dir_attr *entry_attr(const struct dir_entry *e, const char *name)
 {
 	for (size_t i = 0; i < e->n_attrs; i++)
-		if (attr_name_cmp(e->attrs[i].name, name) == 0)
+		if (ascii_equal(e->attrs[i].name, name))
 			return &e->attrs[i];
 	return NULL;
 }
@@ -381,7 +372,7 @@ bool entry_has_class(const struct dir_entry *e, const char *object_class)
 
 	for (size_t i = 0; attr && i < attr->n_values; i++)
 		if (attr->values[i].len == len &&
-		    attr_name_cmp((const char *)attr->values[i].p, object_class) == 0)
+		    ascii_equal((const char *)attr->values[i].p, object_class))
 			return true;
 	return false;
 }

@@ -80,7 +80,6 @@ const struct dir_search *snapshot_search(const struct dir_snapshot *s, const str
  * decoded and passwords are left out. */
 int snapshot_write(const struct dir_snapshot *s, FILE *out);
 
-int attr_name_cmp(const char *x, const char *y);	/* no case, ASCII in any locale */
 const struct dir_attr *entry_attr(const struct dir_entry *e, const char *name);	/* no case */
 const struct dir_value *entry_value(const struct dir_entry *e, const char *name);	/* first, or NULL */
 /* First value as text; NULL when absent.  Embedded NULs cut it: for display and compare only. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/err.h"
 #include "schema/ipsecdata.h"
 #include "schema/ldif.h"
@@ -31,7 +32,7 @@ static bool attr_is(const struct dir_attr *attr, const char *name)
 		return false;
 	memcpy(base, attr->name, len);
 	base[len] = '\0';
-	return attr_name_cmp(base, name) == 0;
+	return ascii_equal(base, name);
 }
 
 static bool attr_is_secret(const struct dir_attr *attr)

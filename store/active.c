@@ -7,19 +7,6 @@
 #include "schema/err.h"
 #include "store/store.h"
 
-/* "CODE MESSAGE" */
-static void problem_read(struct err *ret, const char *text)
-{
-	size_t n = strcspn(text, " ");
-	char word[32] = "";
-	enum err_code code;
-
-	if (n < sizeof(word))
-		memcpy(word, text, n);
-	code = err_code_parse(word);
-	err_set(ret, code == ERR_NONE ? ERR_FORMAT : code, "%s", text + n + (text[n] == ' '));
-}
-
 int active_read(char **ret, struct err *unusable, struct store *s, const char *key, struct err *err)
 {
 	const char *name = strrchr(key, '\\') + 1;
@@ -39,8 +26,8 @@ int active_read(char **ret, struct err *unusable, struct store *s, const char *k
 		rc = *ret ? 0 : err_nomem(err);
 	} else if (found == 0) {
 		found = reg_get(s, REG_ACTIVE, problem, &v, a, err);
-		if (found == 1)
-			problem_read(unusable, (const char *)v.p);
+		if (found == 1 && !err_read(unusable, (const char *)v.p))
+			err_set(unusable, ERR_FORMAT, "%s", (const char *)v.p);
 		rc = found < 0 ? -1 : 0;
 	}
 out:

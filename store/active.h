@@ -9,12 +9,14 @@ struct store;
 /* Not Windows': derived from Policy\Local and Policy\Persistent, and as secret. */
 #define REG_ACTIVE	"SOFTWARE\\ipsecpol"
 
-/* Within a transaction that changes objects or assignments, as its last step.  A policy that
- * cannot be used is no error here: what is wrong with it is kept instead.  (store/active_update.c) */
+/* Brings it up to date, as the last step of a transaction that changes objects or assignments.  A policy that
+ * is malformed, incomplete or cannot be expressed is no error: why is kept in its place.  -1: could not be read or
+ * written; roll back.  (store/active_update.c) */
 int active_update(struct store *s, struct err *err);
 
-/* The text of the policy assigned below key (REG_LOCAL, REG_PERSISTENT); *ret NULL: none is.  When it is assigned
- * and cannot be used, *ret is NULL and *unusable says why; else *unusable is as it was.  free(*ret). */
+/* The text of the policy assigned below key (REG_LOCAL, REG_PERSISTENT).  0: *ret is the text (free it), or NULL:
+ * none is assigned, or it cannot be used, and then *unusable says why.  *unusable is written in that last case
+ * only.  -1: could not be read.  Several values are read: within a transaction. */
 int active_read(char **ret, struct err *unusable, struct store *s, const char *key, struct err *err);
 
 #endif

@@ -77,7 +77,8 @@ static int store_update(struct store *s, const char *key, struct arena *a, struc
 	if (!problem)
 		return err_nomem(err);
 	if (assigned_policy(&p, a, s, key, &unusable) < 0) {
-		if (unusable.code == ERR_DAMAGED || unusable.code == ERR_NOMEM) {
+		/* What could not be read now may be all right. */
+		if (unusable.code != ERR_FORMAT && unusable.code != ERR_ABSENT && unusable.code != ERR_UNSUPPORTED && unusable.code != ERR_LIMIT) {
 			*err = unusable;
 			return -1;
 		}

@@ -152,8 +152,6 @@ static int database_open(struct store *s, const char *path, struct err *err)
 		return -1;
 	if (s->mode == STORE_READ)
 		return store_exec(s, "PRAGMA query_only = ON;", err);
-	if (!s->registry && store_exec(s, "PRAGMA locking_mode = EXCLUSIVE;", err) < 0)
-		return -1;
 	return store_exec(s, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON;", err);
 }
 
@@ -351,6 +349,11 @@ static int files_rename(const char *dir, const char *name, struct err *err)
 			return err_set(err, ERR_SYSTEM, "cannot rename '%s': %s", from, strerror(errno));
 	}
 	return folder_sync(dir, err);
+}
+
+int registry_set_aside(const char *dir, struct err *err)
+{
+	return folder_check(dir, STORE_READ, err) < 0 ? -1 : files_rename(dir, REGISTRY_FILE, err);
 }
 
 int store_set_aside(const char *dir, struct err *err)

@@ -27,11 +27,11 @@ const char *column_text(sqlite3_stmt *st, int col, size_t *ret_len);
 
 /* Row of (id, name, sum) below parent; NULL: not what was written. */
 const char *key_row(sqlite3_stmt *st, int64_t parent, size_t *ret_len);
-/* Row of (name, type, data, sum) of a key; *ret points into the row.  1; 0: not what was written (but ret->name
- * is set when there is one, else NULL); -1: no memory. */
+/* Row of (name, type, data, sum) of a key.  1: *ret points into the row.  0: not what was written; ret->name, if
+ * readable, else NULL.  -1: no memory. */
 int value_columns(sqlite3_stmt *st, int64_t key, struct reg_value *ret);
 
-/* Follows a path, creating what is missing when create.  1, 0 absent, -1. */
+/* Follows a path, creating what is missing when create.  1; 0: absent, *ret as it was; -1. */
 int key_find(struct store *s, const char *key, bool create, int64_t *ret, struct err *err);
 /* The path of a key, as far as it can be told; for messages. */
 #define KEY_PATH	200

@@ -1,5 +1,4 @@
-/* store/object.h - one object of the registry, and the attributes that have a place
- * there.  Private to store/objects*.c. */
+/* store/object.h - one object of the registry.  Private to store/objects*.c. */
 #ifndef STORE_OBJECT_H
 #define STORE_OBJECT_H
 
@@ -8,23 +7,6 @@
 
 #include "schema/snapshot.h"
 #include "store/objects.h"
-
-struct reg_value;
-
-enum object_kind {
-	KIND_TEXT,	/* SZ */
-	KIND_NUMBER,	/* DWORD, in the directory decimal */
-	KIND_BYTES,	/* BINARY */
-	KIND_PATH,	/* SZ, in the directory a DN */
-	KIND_PATHS,	/* MULTI_SZ, DNs */
-};
-
-#define OBJECT_ATTRS	12
-
-extern const struct object_attr {
-	const char		*name;
-	enum object_kind	 kind;
-} object_attrs[OBJECT_ATTRS];
 
 /* key is that of all objects, path its own. */
 struct object {

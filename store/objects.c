@@ -15,11 +15,10 @@
 #define ACTIVE	"ActivePolicy"
 
 const struct object_attr object_attrs[OBJECT_ATTRS] = {
-	{ "ipsecName", KIND_TEXT }, { "description", KIND_TEXT }, { "ipsecID", KIND_TEXT }, { "ipsecDataType", KIND_NUMBER },
-	{ "ipsecData", KIND_BYTES }, { "ipsecISAKMPReference", KIND_PATH }, { "ipsecNFAReference", KIND_PATHS },
-	{ "ipsecNegotiationPolicyReference", KIND_PATH }, { "ipsecFilterReference", KIND_PATHS },
-	{ "ipsecOwnersReference", KIND_PATHS }, { "iPSECNegotiationPolicyType", KIND_TEXT },
-	{ "iPSECNegotiationPolicyAction", KIND_TEXT },
+	{ "description", KIND_TEXT }, { "ipsecName", KIND_TEXT }, { "ipsecID", KIND_TEXT }, { "ipsecDataType", KIND_NUMBER },
+	{ "ipsecData", KIND_BYTES }, { "iPSECNegotiationPolicyAction", KIND_TEXT }, { "iPSECNegotiationPolicyType", KIND_TEXT },
+	{ "ipsecISAKMPReference", KIND_REFERENCE }, { "ipsecNegotiationPolicyReference", KIND_REFERENCE },
+	{ "ipsecFilterReference", KIND_REFERENCES }, { "ipsecNFAReference", KIND_REFERENCES }, { "ipsecOwnersReference", KIND_REFERENCES },
 };
 
 static const char *const classes[] = { "ipsecPolicy", "ipsecISAKMPPolicy", "ipsecNFA", "ipsecFilter", "ipsecNegotiationPolicy" };
@@ -29,7 +28,7 @@ static const char *const classes[] = { "ipsecPolicy", "ipsecISAKMPPolicy", "ipse
 int object_attr_find(const char *name)
 {
 	for (size_t i = 0; i < OBJECT_ATTRS; i++)
-		if (!attr_name_cmp(name, object_attrs[i].name))
+		if (ascii_equal(name, object_attrs[i].name))
 			return (int)i;
 	return -1;
 }
@@ -176,7 +175,7 @@ static int attr_read(const struct object *o, struct dir_attr *attr, enum object_
 	size_t len = 0;
 
 	switch (kind) {
-	case KIND_PATHS:
+	case KIND_REFERENCES:
 		return paths_read(o, attr, v, err);
 	case KIND_NUMBER:
 		if (number_of(o->path, v, &number, err) < 0)
@@ -187,7 +186,7 @@ static int attr_read(const struct object *o, struct dir_attr *attr, enum object_
 			return mistyped(o->path, v, "REG_BINARY", err);
 		return v->len ? value_append(o->a, attr, v->p, v->len, err) : 0;
 	case KIND_TEXT:
-	case KIND_PATH:
+	case KIND_REFERENCE:
 		break;
 	}
 	if (text_of(o->path, v, &text, &len, err) < 0)
@@ -195,7 +194,7 @@ static int attr_read(const struct object *o, struct dir_attr *attr, enum object_
 	/* A directory has no empty texts. */
 	if (len == 0)
 		return 0;
-	return kind == KIND_PATH ? path_append(o, attr, text, len, err) : value_append(o->a, attr, text, len, err);
+	return kind == KIND_REFERENCE ? path_append(o, attr, text, len, err) : value_append(o->a, attr, text, len, err);
 }
 
 static int class_read(struct object *o, const struct reg_value *v, struct err *err)
@@ -216,9 +215,9 @@ static int value_read(struct object *o, const struct reg_value *v, struct err *e
 
 	if (i >= 0)
 		return attr_read(o, &o->attrs[i], object_attrs[i].kind, v, err);
-	if (!attr_name_cmp(v->name, "ClassName"))
+	if (ascii_equal(v->name, "ClassName"))
 		return class_read(o, v, err);
-	if (!attr_name_cmp(v->name, "whenChanged")) {
+	if (ascii_equal(v->name, "whenChanged")) {
 		if (number_of(o->path, v, &number, err) < 0)
 			return -1;
 		o->changed = number;

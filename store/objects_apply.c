@@ -16,7 +16,7 @@ static bool attr_is_kept(const char *name)
 	static const char *const kept[] = { "objectClass", "cn", "name", "whenChanged" };
 
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-		if (!attr_name_cmp(name, kept[i]))
+		if (ascii_equal(name, kept[i]))
 			return true;
 	return false;
 }
@@ -87,7 +87,7 @@ static int attr_write(const struct object *o, const struct object_attr *k, const
 
 	if (attr->n_values == 0)
 		return reg_delete_value(o->s, o->path, k->name, err);
-	if (attr->n_values > 1 && k->kind != KIND_PATHS)
+	if (attr->n_values > 1 && k->kind != KIND_REFERENCES)
 		return err_set(err, ERR_FORMAT, "object '%s': %s has %zu values", o->name, k->name, attr->n_values);
 	switch (k->kind) {
 	case KIND_TEXT:
@@ -96,9 +96,9 @@ static int attr_write(const struct object *o, const struct object_attr *k, const
 		return decimal_write(o, k->name, v, err);
 	case KIND_BYTES:
 		return value_write(o, k->name, REG_BINARY, v->p, v->len, err);
-	case KIND_PATH:
+	case KIND_REFERENCE:
 		return paths_write(o, k->name, REG_SZ, attr, err);
-	case KIND_PATHS:
+	case KIND_REFERENCES:
 		return paths_write(o, k->name, REG_MULTI_SZ, attr, err);
 	}
 	return -1;
@@ -137,7 +137,7 @@ static int members_make(struct member **ret, size_t *ret_n, const struct object 
 		if (v->len == 0)
 			continue;
 		all[n] = (struct member){ v->p, v->len, *v };
-		if (kind == KIND_PATH || kind == KIND_PATHS) {
+		if (kind == KIND_REFERENCE || kind == KIND_REFERENCES) {
 			name = object_dn_name(o->a, (const char *)v->p);
 			if (!name)
 				return err_set(err, ERR_FORMAT, "object '%s': %s '%.200s' is no object of this store", o->name, attr->name, (const char *)v->p);
@@ -262,7 +262,7 @@ static const char *change_class(const struct dir_change *c)
 	const char *class = NULL;
 
 	for (size_t i = 0; i < c->n_attrs; i++)
-		for (size_t k = 0; k < c->attrs[i].n_values && !attr_name_cmp(c->attrs[i].name, "objectClass"); k++)
+		for (size_t k = 0; k < c->attrs[i].n_values && ascii_equal(c->attrs[i].name, "objectClass"); k++)
 			if (!class)
 				class = object_class_find((const char *)c->attrs[i].values[k].p, c->attrs[i].values[k].len);
 	return class;
@@ -302,7 +302,7 @@ static int object_delete(struct object *o, struct err *err)
 	int r = key_exists(o, err);
 
 	if (r <= 0)
-		return r < 0 ? -1 : err_set(err, ERR_BUSY, "object '%s' was deleted meanwhile", o->name);
+		return r < 0 ? -1 : err_set(err, ERR_ABSENT, "object '%s' was deleted meanwhile", o->name);
 	return reg_delete_key(o->s, o->path, err);
 }
 

@@ -43,12 +43,10 @@ struct reg_value {
 	size_t		 len;
 };
 
-/* STORE_WRITE opens or creates; ERR_BUSY when another process has it open for
- * writing.  STORE_EDIT is the same, but ERR_ABSENT when there is no store.  STORE_READ takes no
- * lock of its own: ERR_ABSENT when there is no store,
- * ERR_BUSY (here or later) while a writer has written.  ERR_DAMAGED when SQLite or our own
- * checks refuse it (the file is left as it is); ERR_DENIED when dir belongs to
- * somebody else or others may write to it. */
+/* STORE_WRITE opens or creates; ERR_BUSY when another process has it open for writing.  STORE_EDIT is
+ * the same, but ERR_ABSENT when there is no store.  STORE_READ takes no lock of its own: ERR_ABSENT when
+ * there is no store, ERR_BUSY while a writer commits.  ERR_DAMAGED when SQLite or our own checks refuse
+ * it (the file is left as it is); ERR_DENIED when dir belongs to somebody else or others may write to it. */
 enum store_mode { STORE_READ, STORE_WRITE, STORE_EDIT };
 struct store *store_open(const char *dir, enum store_mode mode, struct err *err);
 /* The administrator's part of the tree, a file of its own (registry.db) so that a damaged cache
@@ -58,24 +56,26 @@ struct store *store_open(const char *dir, enum store_mode mode, struct err *err)
  * over all of it is renewed with each commit and checked when it is opened, and with each
  * store_begin: ERR_DAMAGED names the file, and the key or value when it can be told.
  *
- * ERR_ABSENT: nothing was ever written, or somebody removed the file; nothing in the folder
+ * STORE_WRITE makes the file when there is none.  Else ERR_ABSENT: nothing was ever written, or somebody removed the file; nothing in the folder
  * tells which.  The boot image does: it has a copy of what was in force. */
 struct store *registry_open(const char *dir, enum store_mode mode, struct err *err);
 /* A number that changes when another process (or handle) has committed something; the
  * commits of this handle leave it as it is.  To be compared with one of this handle. */
 int store_version(struct store *s, uint32_t *ret, struct err *err);
+/* Moves a damaged registry.db to registry.db.damaged, so that registry_open makes a new one. */
+int registry_set_aside(const char *dir, struct err *err);
 /* Moves a damaged store.db to store.db.damaged (replacing an older one), so that
  * store_open makes a new one.  ERR_BUSY while it is open for writing. */
 int store_set_aside(const char *dir, struct err *err);
 void store_close(struct store *s);		/* NULL: nothing; rolls back */
 
-/* With STORE_READ: until commit or rollback all reads are of one state.  Registry:
+/* With STORE_READ: until commit or rollback all reads are of one state.  -1: nothing was begun.  Registry:
  * ERR_BUSY also when the file was removed or replaced since it was opened. */
 int store_begin(struct store *s, struct err *err);
-/* The same for reading only, whatever it was opened for. */
+/* The same for reading only, whatever it was opened for; ended by store_rollback. */
 int store_begin_reading(struct store *s, struct err *err);
-int store_commit(struct store *s, struct err *err);
-void store_rollback(struct store *s);
+int store_commit(struct store *s, struct err *err);	/* -1: rolled back already */
+void store_rollback(struct store *s);		/* nothing begun: nothing */
 
 /* Setting and deleting: within begin..commit only.  Setting a value creates its
  * keys; strings must be UTF-8, sizes as their type demands. */

@@ -155,7 +155,7 @@ int main(int argc, char **argv)
 {
 	struct directory_conf dc = { .keytab_fd = -1, .password_fd = -1, .tls_key_fd = -1 };
 	struct directory *d = NULL;
-	const char **users;
+	struct gpo_user *users;
 	struct conf *conf;
 	struct err err = { 0 };
 	size_t n = 0;
@@ -188,7 +188,7 @@ int main(int argc, char **argv)
 	else
 		rc = change(d, argc, argv, &err);
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		printf("%s\n", users[i]);
+		printf("%s\n", users[i].name);
 	directory_close(d);
 	conf_free(conf);
 	rc = rc < 0 ? fail(&err) : 0;

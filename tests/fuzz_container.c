@@ -160,7 +160,7 @@ static void policy_put(struct ipsec_container *c, struct ipsec_object *o)
 
 	if (!o || container_policy(&p, c, o, &err))
 		return;
-	if (next() % 2 && container_delete(c, o, &err))
+	if (next() % 2 && object_delete(o, &err))
 		abort();
 	p->id.b[0] ^= next() % 2;
 	p->isakmp.id.b[0] ^= next() % 2;
@@ -193,14 +193,14 @@ static void edit(struct ipsec_container *c)
 	case 2:
 		o = some_object(c);
 		if (o)
-			(void)container_delete(c, o, &err);
+			(void)object_delete(o, &err);
 		break;
 	case 3:
 		o = some_of(c, OBJ_RULE);
 		list = some_of(c, OBJ_LIST);
 		action = some_of(c, OBJ_ACTION);
 		if (o)
-			(void)object_refer(c, o, list, action, &err);
+			(void)object_refer(o, list, action, &err);
 		break;
 	case 4:
 		policy_put(c, some_of(c, OBJ_POLICY));
@@ -241,7 +241,7 @@ static void books_check(const struct ipsec_container *c)
 		must(!i || c->objects[i - 1]->class < o->class || (c->objects[i - 1]->class == o->class &&
 		    guid_cmp(&c->objects[i - 1]->id, &o->id) <= 0), "order");
 		if (o->class == OBJ_LIST || o->class == OBJ_ACTION)
-			must(!object_users(c, o, &first) == !first, "users");
+			must(!object_users(o, &first) == !first, "users");
 		if (o->class != OBJ_RULE || o->damage || o->deleted)
 			continue;
 		must(!o->rule.list || !o->rule.list->deleted || !o->rule.policy, "a deleted list in use");

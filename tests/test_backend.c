@@ -69,7 +69,8 @@ static bool has_list(struct store_edit *e, const char *name)
 static void test_empty(void **state)
 {
 	struct backend *b = backend(LOCATION_LOCAL), *p = backend(LOCATION_PERSISTENT);
-	const char **names, *dn;
+	struct gpo_user *users;
+	const char *dn;
 	struct store_edit e = loaded(b);
 	size_t n = 9;
 
@@ -82,7 +83,7 @@ static void test_empty(void **state)
 	/* Looking makes nothing, and neither does an edit of nothing. */
 	fine(b->save(b, &e, &err));
 	assert_int_equal(access(at("registry.db"), F_OK), -1);
-	fine(b->users(b, "x", &names, &n, arena, &err));
+	fine(b->users(b, "x", &users, &n, arena, &err));
 	assert_int_equal(n, 0);
 	assert_int_equal(b->assigned(b, "x", &dn, arena, &err), -1);
 	container_free(e.container);
@@ -117,7 +118,7 @@ static void test_edit(void **state)
 	assert_false(has_list(&e, "ssh"));
 	e.active = NULL;
 	e.active_changed = true;
-	container_delete(e.container, e.container->objects[0], &err);
+	object_delete(e.container->objects[0], &err);
 	fine(b->save(b, &e, &err));
 	container_free(e.container);
 	e = loaded(b);

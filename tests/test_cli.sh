@@ -17,13 +17,17 @@ bad() {
 in_ns "$builddir/ipsecpol" >"$t/out" 2>&1; [ $? = 64 ] && has Usage "$t/out" && ok "no command: usage" || fail "no command: usage"
 bad 64 "no command 'frobnicate'" frobnicate
 bad 64 "unexpected argument 'now'" status now
-bad 64 "unrecognized option '--nonsense'" status --nonsense
-bad 64 "requires an argument" show rsop --directory
+bad 64 "there is no option '--nonsense'" status --nonsense
+bad 64 "needs a value" show rsop --directory
 bad 64 "snapshot, rsop, policy, ruleset or facts" show
 bad 64 "not 'rule'" show rule
 bad 64 "unexpected argument 'x'" show rsop x
 bad 64 "go with --directory" show rsop --computer WEB1
-bad 1 "not running" status
+bad 1 "not running.*table inet ipsecpol is in the kernel" status
+bad 1 "'show' with --directory works without it" show rsop
+check "help" cli help
+check "is the usage" has "^Usage: ipsecpol" "$t/out"
+check "?" cli '?'
 bad 1 "nothing: No such file" show rsop --directory "ldif:$t/nothing"
 bad 1 "gopher" show rsop --directory gopher://x
 bad 1 "WEB77" show rsop --directory "ldif:$t/corp.ldif" --computer WEB77

@@ -262,11 +262,11 @@ static void edit_refer(struct ipsec_container *c)
 	if (!o)
 		return;
 	if (!o->rule.list)
-		OK(object_refer(c, o, some_part(c, OBJ_LIST), some_part(c, OBJ_ACTION), &err));
+		OK(object_refer(o, some_part(c, OBJ_LIST), some_part(c, OBJ_ACTION), &err));
 	else if (dice(2))
-		OK(object_refer(c, o, some_part(c, OBJ_LIST), NULL, &err));
+		OK(object_refer(o, some_part(c, OBJ_LIST), NULL, &err));
 	else
-		OK(object_refer(c, o, NULL, some_part(c, OBJ_ACTION), &err));
+		OK(object_refer(o, NULL, some_part(c, OBJ_ACTION), &err));
 }
 
 static void edit_delete(struct ipsec_container *c)
@@ -276,13 +276,13 @@ static void edit_delete(struct ipsec_container *c)
 
 	if (!o)
 		return;
-	if ((o->class == OBJ_LIST || o->class == OBJ_ACTION) && object_users(c, o, &user)) {
+	if ((o->class == OBJ_LIST || o->class == OBJ_ACTION) && object_users(o, &user)) {
 		assert_int_equal(user->class, OBJ_RULE);
-		assert_int_equal(container_delete(c, o, &err), -1);
+		assert_int_equal(object_delete(o, &err), -1);
 		assert_int_equal(err.code, ERR_BUSY);
 		return;
 	}
-	OK(container_delete(c, o, &err));
+	OK(object_delete(o, &err));
 	assert_null(container_find_id(c, o->class, &o->id));
 }
 
@@ -296,7 +296,7 @@ static void edit_put(struct ipsec_container *c)
 	if (o) {
 		OK(container_policy(&p, c, o, &err));
 		if (dice(2))
-			OK(container_delete(c, o, &err));
+			OK(object_delete(o, &err));
 		if (fewer && p->n_rules)
 			p->n_rules--;
 		OK(container_put_policy(c, p, &err));
@@ -367,7 +367,7 @@ static void assert_consistent(const struct world *w, const struct ipsec_containe
 			assert_int_equal(owners_in(w, o), 1);
 			break;
 		default:
-			assert_int_equal(owners_in(w, o), object_users(c, o, NULL));
+			assert_int_equal(owners_in(w, o), object_users(o, NULL));
 			break;
 		}
 	}
@@ -611,8 +611,8 @@ static void test_rule_changes(void **state)
 	assert_string_equal(entry_text(world_entry(&w, DN("NFA", "55")), "ipsecOwnersReference"), DN("Policy", "10"));
 	/* To another list; and the first is not needed any more. */
 	c = world_read(&w);
-	OK(object_refer(c, object(c, OBJ_RULE, ID("50")), object(c, OBJ_LIST, ID("35")), NULL, &err));
-	OK(container_delete(c, object(c, OBJ_LIST, ID("30")), &err));
+	OK(object_refer(object(c, OBJ_RULE, ID("50")), object(c, OBJ_LIST, ID("35")), NULL, &err));
+	OK(object_delete(object(c, OBJ_LIST, ID("30")), &err));
 	assert_string_equal(changes_of(c, &w),
 	    "modify ipsecNFA{50000000 =ipsecFilterReference\n"
 	    "modify ipsecPolicy{10000000 =ipsecDataType\n"
@@ -620,7 +620,7 @@ static void test_rule_changes(void **state)
 	    "delete ipsecFilter{30000000\n");
 	/* A rule goes: the policy forgets it first. */
 	c = world_read(&w);
-	OK(container_delete(c, object(c, OBJ_RULE, ID("50")), &err));
+	OK(object_delete(object(c, OBJ_RULE, ID("50")), &err));
 	assert_string_equal(changes_of(c, &w),
 	    "modify ipsecPolicy{10000000 -ipsecNFAReference\n"
 	    "modify ipsecFilter{35000000 -ipsecOwnersReference\n"
@@ -628,7 +628,7 @@ static void test_rule_changes(void **state)
 	    "delete ipsecNFA{50000000\n");
 	/* A policy goes, before what is only its own. */
 	c = world_read(&w);
-	OK(container_delete(c, object(c, OBJ_POLICY, ID("10")), &err));
+	OK(object_delete(object(c, OBJ_POLICY, ID("10")), &err));
 	assert_string_equal(changes_of(c, &w),
 	    "delete ipsecPolicy{10000000\n"
 	    "modify ipsecFilter{35000000 -ipsecOwnersReference\n"
@@ -671,11 +671,11 @@ static void test_policy_added(void **state)
 	c = world_read(&w);
 	o = container_add(c, OBJ_POLICY, &(struct guid){ { 1 } }, &(struct guid){ { 2 } }, "Three", "", &err);
 	assert_non_null(o);
-	OK(container_delete(c, o, &err));
+	OK(object_delete(o, &err));
 	assert_string_equal(changes_of(c, &w), "");
 	/* Gone and new again: changed. */
 	c = world_read(&w);
-	OK(container_delete(c, object(c, OBJ_POLICY, ID("15")), &err));
+	OK(object_delete(object(c, OBJ_POLICY, ID("15")), &err));
 	o = container_add(c, OBJ_POLICY, &id, &mm, "Two", "", &err);
 	assert_non_null(o);
 	assert_string_equal(changes_of(c, &w),
@@ -764,21 +764,21 @@ static void test_find(void **state)
 	assert_int_equal(container_find(&second, c, OBJ_LIST, "OTHER", &err), -1);
 	assert_err(container_find(&second, c, OBJ_LIST, "list", &err), ERR_FORMAT, "2 of the filter list name 'list': "
 	    "{00000001-0000-0000-0000-000000000000} " ID("30"));
-	OK(container_delete(c, o, &err));
+	OK(object_delete(o, &err));
 	OK(container_find(&second, c, OBJ_LIST, "list", &err));
 	assert_ptr_equal(second, object(c, OBJ_LIST, ID("30")));
-	assert_err(container_delete(c, second, &err), ERR_BUSY,
+	assert_err(object_delete(second, &err), ERR_BUSY,
 	    "filter list 'List' is used by rule 'Rule' of policy 'Say \"hi\" \\ ???\xc3\xa4'");
 	p->name = "P";
 	object_touch(p);
-	assert_int_equal(object_users(c, second, &o), 1);
+	assert_int_equal(object_users(second, &o), 1);
 	assert_ptr_equal(o, object(c, OBJ_RULE, ID("50")));
 	assert_err(container_find_rule(&o, p, "none", &err), ERR_ABSENT, "policy 'P': rule 'none' does not exist");
-	OK(container_delete(c, object(c, OBJ_RULE, ID("50")), &err));
+	OK(object_delete(object(c, OBJ_RULE, ID("50")), &err));
 	assert_int_equal(container_find_rule(&o, p, "Rule", &err), -1);
-	assert_int_equal(object_users(c, second, &o), 0);
+	assert_int_equal(object_users(second, &o), 0);
 	assert_null(o);
-	OK(container_delete(c, second, &err));
+	OK(object_delete(second, &err));
 	container_free(c);
 	/* Seven of a name. */
 	c = world_read(&(struct world){ .a = arena });
@@ -825,7 +825,7 @@ static void test_taken(void **state)
 		assert_err(container_put_policy(c, p, &err), ERR_FORMAT, "rule " ID("50") ": policy 'P': of another policy");
 		assert_int_equal(count(c, OBJ_POLICY), 1);
 		/* Not before that is written. */
-		OK(container_delete(c, o, &err));
+		OK(object_delete(o, &err));
 		assert_err(container_put_policy(c, p, &err), ERR_FORMAT, "rule " ID("50") ": policy 'P': of another policy");
 		policy_free(p);
 	}
@@ -858,7 +858,7 @@ static void test_check(void **state)
 	    ": filter list with a default-response action");
 	/* Rule and action changed in two steps: between them the policy would not be complete. */
 	action->action.default_response = false;
-	OK(object_refer(c, object(c, OBJ_RULE, ID("51")), list, NULL, &err));
+	OK(object_refer(object(c, OBJ_RULE, ID("51")), list, NULL, &err));
 	answer->action.default_response = false;
 	object_touch(answer);
 	assert_err(container_changes(&changes, &n, arena, c, &err), ERR_UNSUPPORTED, "filter action " ID("41")
@@ -914,20 +914,20 @@ static void test_damage(void **state)
 		}
 		/* What a damaged object needs is not taken from it, and it is not touched. */
 		if (o->class == OBJ_LIST || o->class == OBJ_ACTION || o->class == OBJ_ISAKMP)
-			assert_int_equal(container_delete(c, o, &err), -1);
+			assert_int_equal(object_delete(o, &err), -1);
 		if (o->class != OBJ_LIST)
-			assert_int_equal(container_delete(c, object(c, OBJ_LIST, ID("30")), &err), -1);
+			assert_int_equal(object_delete(object(c, OBJ_LIST, ID("30")), &err), -1);
 		if (o->class == OBJ_POLICY) {
-			assert_err(container_delete(c, object(c, OBJ_RULE, ID("50")), &err), ERR_FORMAT,
+			assert_err(object_delete(object(c, OBJ_RULE, ID("50")), &err), ERR_FORMAT,
 			    "rule 'Rule': policy 'P' cannot be used: 1 bytes without an ipsecPolicy block");
 			assert_null(container_add_rule(c, o, &(struct guid){ { 1 } }, "r", "", NULL, object(c, OBJ_ACTION, ID("41")), &err));
 		}
 		if (o->class == OBJ_LIST)
-			assert_int_equal(object_refer(c, object(c, OBJ_RULE, ID("51")), o, NULL, &err), -1);
+			assert_int_equal(object_refer(object(c, OBJ_RULE, ID("51")), o, NULL, &err), -1);
 		assert_string_equal(changes_of(c, &w), "");
 		/* The policy goes with all that is its own, damaged or not. */
 		c = world_read(&w);
-		OK(container_delete(c, object(c, OBJ_POLICY, ID("10")), &err));
+		OK(object_delete(object(c, OBJ_POLICY, ID("10")), &err));
 		assert_non_null(strstr(changes_of(c, &w), "delete ipsecISAKMPPolicy{20000000\ndelete ipsecNegotiationPolicy{41000000\n"));
 		assert_int_equal(w.n, 2);
 		/* A whole policy replaces it. */
@@ -963,9 +963,9 @@ static void test_dangling(void **state)
 	assert_string_equal(changes_of(c, &w), "modify ipsecNFA{50000000 =ipsecName\nmodify ipsecPolicy{10000000 =ipsecDataType\n");
 	c = world_read(&w);
 	o = object(c, OBJ_RULE, ID("50"));
-	OK(object_refer(c, o, NULL, object(c, OBJ_ACTION, ID("40")), &err));
+	OK(object_refer(o, NULL, object(c, OBJ_ACTION, ID("40")), &err));
 	assert_true(o->rule.dangling);
-	OK(object_refer(c, o, object(c, OBJ_LIST, ID("30")), NULL, &err));
+	OK(object_refer(o, object(c, OBJ_LIST, ID("30")), NULL, &err));
 	assert_false(o->rule.dangling);
 	assert_string_equal(changes_of(c, &w), "modify ipsecNFA{50000000 =ipsecFilterReference\nmodify ipsecPolicy{10000000 =ipsecDataType\n");
 	value_set(&w, DN("NFA", "50"), "ipsecNegotiationPolicyReference", DN("Filter", "30"));
@@ -986,8 +986,8 @@ static void test_dangling(void **state)
 	/* Nobody refers to the rules: they are not there for anybody, and their list may go. */
 	c = world_read(&w);
 	assert_int_equal(container_find(&o, c, OBJ_RULE, "Rule", &err), -1);
-	assert_int_equal(object_users(c, object(c, OBJ_LIST, ID("30")), NULL), 0);
-	OK(container_delete(c, object(c, OBJ_LIST, ID("30")), &err));
+	assert_int_equal(object_users(object(c, OBJ_LIST, ID("30")), NULL), 0);
+	OK(object_delete(object(c, OBJ_LIST, ID("30")), &err));
 	assert_string_equal(changes_of(c, &w), "delete ipsecFilter{30000000\n");
 	/* To forget those that dangle. */
 	w = world_plain();
@@ -1032,7 +1032,7 @@ static void test_twins(void **state)
 		n++;
 		assert_string_equal(c->objects[i]->dn, TWIN);
 		assert_string_equal(c->objects[i]->damage, "another object has the same GUID");
-		OK(container_delete(c, c->objects[i], &err));
+		OK(object_delete(c->objects[i], &err));
 	}
 	assert_int_equal(n, 1);
 	assert_non_null(text_in(c, object(c, OBJ_POLICY, ID("10"))));
@@ -1062,8 +1062,8 @@ static void test_unreadable(void **state)
 	assert_string_equal(text_in(c, object(c, OBJ_POLICY, ID("10"))), "");
 	assert_non_null(strstr(err.msg, "filter list " ID("30") " cannot be used: cannot be read with this account"));
 	assert_null(container_add(c, OBJ_LIST, &list, NULL, "x", "", &err));
-	OK(container_delete(c, object(c, OBJ_POLICY, ID("10")), &err));
-	OK(container_delete(c, object(c, OBJ_LIST, ID("30")), &err));
+	OK(object_delete(object(c, OBJ_POLICY, ID("10")), &err));
+	OK(object_delete(object(c, OBJ_LIST, ID("30")), &err));
 	assert_null(container_add(c, OBJ_LIST, &list, NULL, "x", "", &err));
 	container_free(c);
 	/* Whose rules these are is told by themselves, then. */
@@ -1072,8 +1072,8 @@ static void test_unreadable(void **state)
 	c = world_read(&w);
 	o = object(c, OBJ_RULE, ID("50"));
 	assert_ptr_equal(o->rule.policy, object(c, OBJ_POLICY, ID("10")));
-	assert_int_equal(object_users(c, object(c, OBJ_LIST, ID("30")), NULL), 1);
-	assert_int_equal(container_delete(c, object(c, OBJ_ISAKMP, ID("20")), &err), -1);
+	assert_int_equal(object_users(object(c, OBJ_LIST, ID("30")), NULL), 1);
+	assert_int_equal(object_delete(object(c, OBJ_ISAKMP, ID("20")), &err), -1);
 	assert_int_equal(err.code, ERR_BUSY);
 	container_free(c);
 }
@@ -1093,7 +1093,7 @@ static void test_shared_rule(void **state)
 	c = world_read(&w);
 	OK(container_find_rule(&o, object(c, OBJ_POLICY, ID("15")), "Rule", &err));
 	OK(container_find_rule(&o, object(c, OBJ_POLICY, ID("10")), "Rule", &err));
-	OK(container_delete(c, object(c, OBJ_POLICY, ID("10")), &err));
+	OK(object_delete(object(c, OBJ_POLICY, ID("10")), &err));
 	assert_ptr_equal(o->rule.policy, object(c, OBJ_POLICY, ID("15")));
 	assert_false(o->deleted);
 	assert_true(*text_in(c, object(c, OBJ_POLICY, ID("15"))));
@@ -1225,7 +1225,7 @@ static void test_many(void **state)
 		assert_non_null(container_add_rule(c, policy, &id, name, "", o, action, &err));
 		OK(container_find_rule(&o, policy, name, &err));
 	}
-	assert_int_equal(object_users(c, action, NULL), 10001);
+	assert_int_equal(object_users(action, NULL), 10001);
 	OK(container_find(&o, c, OBJ_LIST, "List", &err));
 	for (uint32_t i = 0; i < 100000; i++) {
 		f.id = number_id(i);
@@ -1248,8 +1248,8 @@ static void test_many(void **state)
 	c = world_read(&w);
 	assert_int_equal(c->n_objects, 7 + 20000);
 	for (uint32_t i = 0; i < 10000; i += 2)
-		OK(container_delete(c, container_find_id(c, OBJ_RULE, (const struct guid[]){ number_id(i) }), &err));
-	OK(container_delete(c, object(c, OBJ_POLICY, ID("10")), &err));
+		OK(object_delete(container_find_id(c, OBJ_RULE, (const struct guid[]){ number_id(i) }), &err));
+	OK(object_delete(object(c, OBJ_POLICY, ID("10")), &err));
 	container_free(c);
 }
 

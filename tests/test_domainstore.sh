@@ -315,6 +315,22 @@ assign_or_not 4 servers
 # ---- GPOs that are not as they should be
 edit change "$g8" displayName "nothing of IPsec" "servers" >/dev/null
 has "a name that two GPOs have" "2 GPOs have the name 'servers': say which by its GUID: {AAAAAAAA" "$(one 'set policy name="Lab servers" assign=no gponame=servers')"
+# A backup tells them apart by their GUIDs.
+client='name="Client (Respond Only)"' g8id='{AAAAAAAA-0000-0000-0000-000000000008}'
+other=$(ldbsearch -H "$D/dc/private/sam.ldb" -b "CN=Policies,CN=System,$base" '(displayName=servers)' cn 2>/dev/null | sed -n 's/^cn: //p' | grep -vi "$g8id")
+both() { for g in "$g8id" "$other"; do edit assigned "$g" | sed 's/^none.*/none/; s/^CN=ipsecPolicy{72385236.*/client/I' ; done | tr '\n' ' '; }
+for g in "$g8id" "$other"; do one "set policy $client assign=yes gponame=$g" >/dev/null; done
+same "two GPOs of one name assign it" "client client " "$(both)"
+has "... both are in a backup" " assignments written to" "$(one "exportpolicy file=$T/backup.ldif assignments=yes")"
+for g in "$g8id" "$other"; do one "set policy $client assign=no gponame=$g" >/dev/null; done
+same "... unassigned" "none none " "$(both)"
+sed ":a;N;\$!ba;s/\n //g;s/$g8id/{BBBBBBBB-0000-0000-0000-000000000008}/Ig" "$T/backup.ldif" >"$T/gone.ldif"
+one "importpolicy file=$T/gone.ldif assignments=yes" >"$T/said"
+same "a GPO of the backup is gone: exit status 1" 1 "$?"
+has "... it is named" "imported, but GPO 'servers' {BBBBBBBB-0000-0000-0000-000000000008} does not exist any more" "$(cat "$T/said")"
+same "... the other one is restored" "none client " "$(both)"
+one "importpolicy file=$T/backup.ldif assignments=yes" >/dev/null
+same "both are restored" "client client " "$(both)"
 edit change "$g8" displayName "servers" "nothing of IPsec" >/dev/null
 edit change "$g8" gPCMachineExtensionNames "$cse" "[{nonsense}]" >/dev/null
 has "extensions that cannot be understood" "gPCMachineExtensionNames" "$(one 'set policy name="Client (Respond Only)" assign=yes gponame="nothing of IPsec"')"

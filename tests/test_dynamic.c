@@ -11,6 +11,7 @@
 #include "agent/dynamic.h"
 #include "agent/netsh.h"
 #include "nft/action.h"
+#include "nft/render.h"
 #include "nft/ruleset.h"
 #include "schema/arena.h"
 #include "schema/err.h"

@@ -38,7 +38,7 @@ check "block telnet" dyn add rule srcaddr=any dstaddr=me protocol=TCP dstport=23
 check "it is in the kernel" rule 'tcp . 23.*any to me tcp .*drop'
 check "mode secure" is mode secure
 check "show rule" dyn show rule
-check "with the port" has "Destination port *: 23" "$t/out"
+check "with the port" has "Destination Port *: 23" "$t/out"
 check "one rule" counts rule rules 1
 check_not "twice is refused" dyn add rule srcaddr=any dstaddr=me protocol=TCP dstport=23 actioninbound=permit actionoutbound=permit
 check "and says why" has "there is a rule any to me tcp \*:23 mirrored already" "$t/out"
@@ -95,7 +95,7 @@ check "with its offer" has "3DES-SHA1-3" "$t/out"
 check "show qmpolicy" dyn show qmpolicy name=quick
 check "with its offer" has "ESP\[3DES,SHA1\]:1000k/900s" "$t/out"
 check "show mmfilter" dyn show mmfilter
-check "with peer, offer and method" has "me > 10.7.0.1, 3DES-SHA1-3, 3600 s, preshared-key" "$t/out"
+check "with peer, offer and method" has "me > 10.7.0.1, 3DES-SHA1-3, 3600 s, psk" "$t/out"
 check_not "the key is shown nowhere" grep -q secret "$t/shown" "$t/log"
 check "soft off" dyn set qmpolicy name=quick soft=no
 check "means require" rule '10\.7\.0\.1 [^,]*: goto require_'

@@ -37,21 +37,21 @@ static void edit_free(struct store_edit *e)
 
 /* GPOs of the domain: what each assigns. */
 static struct {
-	const char	*name, *policy;
+	const char	*id, *name, *policy;	/* id NULL: found by its name alone */
 } gpos[4];
 static bool offline;
 
-static int fake_users(struct backend *b, const char *policy_dn, const char ***ret, size_t *ret_n, struct arena *a, struct err *e)
+static int fake_users(struct backend *b, const char *policy_dn, struct gpo_user **ret, size_t *ret_n, struct arena *a, struct err *e)
 {
-	const char **names = arena_zalloc(a, 4, sizeof(*names));
+	struct gpo_user *users = arena_zalloc(a, 4, sizeof(*users));
 	size_t n = 0;
 
 	(void)b;
 	(void)e;
 	for (size_t i = 0; i < 4; i++)
 		if (gpos[i].policy && dn_equal(gpos[i].policy, policy_dn))
-			names[n++] = gpos[i].name;
-	*ret = names;
+			users[n++] = (struct gpo_user){ gpos[i].id ? gpos[i].id : gpos[i].name, gpos[i].name };
+	*ret = users;
 	*ret_n = n;
 	return 0;
 }
@@ -63,7 +63,7 @@ static int fake_assigned(struct backend *b, const char *gpo, const char **ret_dn
 	if (offline)
 		return err_set(e, ERR_OFFLINE, "no domain controller answered");
 	for (size_t i = 0; i < 4; i++)
-		if (gpos[i].name && !strcmp(gpos[i].name, gpo)) {
+		if (gpos[i].name && !strcmp(gpos[i].id ? gpos[i].id : gpos[i].name, gpo)) {
 			*ret_dn = gpos[i].policy;
 			return gpos[i].policy != NULL;
 		}
@@ -90,9 +90,9 @@ static int run(struct store_edit *e, char *const *words, size_t n)
 	out = open_memstream(&said, &len);
 	assert_non_null(out);
 	if (args.command->id == CMD_EXPORTPOLICY)
-		rc = exchange_export(NULL, e, &backend, &args, out, &err);
+		rc = exchange_export(e, &backend, &args, out, &err);
 	else
-		rc = exchange_import(NULL, e, &backend, &args, out, &err);
+		rc = exchange_import(e, &backend, &args, out, &err);
 	fclose(out);
 	return rc;
 }
@@ -370,9 +370,9 @@ static void test_refused(void **state)
 {
 	(void)state;
 	target_make();
-	refused("", "is neither a registry file nor LDIF; a script is run with 'ipsecpol exec FILE'");
-	refused("ipsec static\nadd policy x\n", "is neither a registry file nor LDIF; a script is run with 'ipsecpol exec FILE'");
-	refused(REG, "holds no policies");
+	refused("", "neither a registry file nor LDIF ('ipsecpol exec FILE' runs a script)");
+	refused("ipsec static\nadd policy x\n", "neither a registry file nor LDIF ('ipsecpol exec FILE' runs a script)");
+	refused(REG, "no policies in it");
 	refused(REG HKLM "\\Policy\\Local\\x]\n", "line 2: key 'x': is not the key of an object");
 	refused(REG HKLM "\\Policy\\Local\\ipsecFilter{1}]\n", "line 2: key 'ipsecFilter{1}': is not the key of an object");
 	refused(REG "[HKLM\\SOFTWARE\\Other]\n", "line 2: key 'Other': is no part of a store of policies");
@@ -466,7 +466,7 @@ static void test_ldif_refused(void **state)
 	(void)state;
 	target_make();
 	refused("dn: CN=x\nfoo\n", "line 2: no colon in 'foo'");
-	refused("dn: CN=x,DC=y\nobjectClass: container\n", "holds no policies");
+	refused("dn: CN=x,DC=y\nobjectClass: container\n", "no policies in it");
 	refused("# comment\n\nversion: 1\ndn: CN=ipsecFilter" GUID1 ",DC=y\nobjectClass: ipsecNFA\n",
 	    "entry 'CN=ipsecFilter" GUID1 ",DC=y': its objectClass is not the one in its name");
 	refused("dn: CN=x,DC=y\nobjectClass: ipsecNFA\n", "entry 'CN=x,DC=y': its name is not that of an object");
@@ -550,13 +550,14 @@ static void test_backup(void **state)
 	gpos[2].name = "Arbeitsplatz";
 	gpos[2].policy = policy_at(e.container, 2)->dn;
 	done(RUN(&e, (char *)"exportpolicy", file_arg("domain.ldif"), (char *)"assignments=yes"));
-	assert_string_equal(said, arena_printf(arena, "3 policies and 3 assignments written to '%s'; it may hold pre-shared keys, keep it to yourself\n", at("domain.ldif")));
+	assert_string_equal(said, arena_printf(arena, "3 policies and 3 assignments written to '%s' as LDIF; it may hold pre-shared keys, keep it to yourself\n", at("domain.ldif")));
 	/* One GPO is gone since, one assigns another policy, one what it did. */
 	gpos[1].name = "gone";
 	gpos[2].policy = gpos[0].policy;
 	gpos[0].policy = NULL;
 	assert_int_equal(RUN(&to, (char *)"importpolicy", file_arg("domain.ldif"), (char *)"assignments=yes"), 1);
-	assert_non_null(strstr(said, "GPO 'Server, \"rot\"' does not exist any more: what it assigned was not put back\n"));
+	assert_int_equal(err.code, ERR_ABSENT);
+	assert_string_equal(err.msg, "imported, but GPO 'Server, \"rot\"' does not exist any more: what it assigned was not put back");
 	assert_int_equal(to.n_gpos, 2);
 	assert_string_equal(to.gpos[0].gpo, "{11111111-2222-3333-4444-555555555555}");
 	assert_string_equal(to.gpos[0].policy, policy_at(to.container, 0)->dn);
@@ -588,6 +589,39 @@ static void test_backup(void **state)
 	edit_free(&local);
 }
 
+/* GPOs are told apart by their GUIDs, whatever they are called. */
+static void test_backup_same_name(void **state)
+{
+	static const char *const ids[] = { "{11111111-2222-3333-4444-555555555555}", "{22222222-2222-3333-4444-555555555555}",
+	    "{33333333-2222-3333-4444-555555555555}", "{44444444-2222-3333-4444-555555555555}" };
+	struct store_edit e = edit_new(LOCATION_DOMAIN, DOMAIN), to = edit_new(LOCATION_DOMAIN, DOMAIN);
+
+	(void)state;
+	fill(&e, 3);
+	edit_store(&e);
+	memset(gpos, 0, sizeof(gpos));
+	for (size_t i = 0; i < 4; i++) {
+		gpos[i].id = ids[i];
+		gpos[i].name = "Servers";
+		gpos[i].policy = policy_at(e.container, i % 2)->dn;
+	}
+	done(RUN(&e, (char *)"exportpolicy", file_arg("same.ldif"), (char *)"assignments=yes"));
+	for (size_t i = 0; i < 2; i++)
+		gpos[i].policy = NULL;
+	gpos[2].name = gpos[3].name = NULL;
+	assert_int_equal(RUN(&to, (char *)"importpolicy", file_arg("same.ldif"), (char *)"assignments=yes"), 1);
+	assert_string_equal(err.msg, arena_printf(arena, "imported, but GPOs 'Servers' %s, 'Servers' %s do not exist any more: "
+	    "what they assigned was not put back", ids[2], ids[3]));
+	assert_int_equal(to.n_gpos, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(to.gpos[i].gpo, ids[i]);
+		assert_string_equal(to.gpos[i].policy, policy_at(to.container, i)->dn);
+	}
+	memset(gpos, 0, sizeof(gpos));
+	edit_free(&e);
+	edit_free(&to);
+}
+
 static void test_backup_dangling(void **state)
 {
 	static const char text[] = "dn: CN=IPSEC,CN=Windows,CN=Microsoft,CN=Machine,CN={11111111-2222-3333-4444-555555555555},CN=Policies,CN=System,DC=c\n"
@@ -616,7 +650,7 @@ static void test_files(void **state)
 	file_write(at("out.reg"), "old", 0644);
 	file_write(at("out.reg.new"), "left by a crash", 0644);
 	done(RUN(&e, (char *)"exportpolicy", file_arg("out.reg")));
-	assert_string_equal(said, arena_printf(arena, "1 policy written to '%s'; it may hold pre-shared keys, keep it to yourself\n", at("out.reg")));
+	assert_string_equal(said, arena_printf(arena, "1 policy written to '%s' as a registry file (UTF-16); it may hold pre-shared keys, keep it to yourself\n", at("out.reg")));
 	assert_int_equal(stat(at("out.reg"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_not_equal(access(at("out.reg.new"), F_OK), 0);
@@ -751,7 +785,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		POLICY_TEST(test_round_trips), POLICY_TEST(test_domain_to_local), POLICY_TEST(test_merge), POLICY_TEST(test_windows),
 		POLICY_TEST(test_active), POLICY_TEST(test_refused), POLICY_TEST(test_references), POLICY_TEST(test_several_stores),
-		POLICY_TEST(test_ldif_refused), POLICY_TEST(test_broken), POLICY_TEST(test_backup), POLICY_TEST(test_backup_dangling),
+		POLICY_TEST(test_ldif_refused), POLICY_TEST(test_broken), POLICY_TEST(test_backup), POLICY_TEST(test_backup_same_name), POLICY_TEST(test_backup_dangling),
 		POLICY_TEST(test_files), POLICY_TEST(test_script),
 	};
 	int rc = cmocka_run_group_tests(tests, folder_up, folder_down);

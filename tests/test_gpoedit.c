@@ -24,7 +24,7 @@ static void extensions_become(const char *text, bool with, const char *want, boo
 	bool has = !had;
 	struct err err = { 0 };
 
-	if (gpo_extensions(&got, &has, a, text, with, &err) < 0)
+	if (gpo_extensions_edit(&got, &has, a, text, with, &err) < 0)
 		fail_msg("'%s': %s", text, err.msg);
 	if (want && got)
 		assert_string_equal(got, want);
@@ -96,7 +96,7 @@ static void test_extension_malformed(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		for (int with = 0; with < 2; with++) {
 			err = (struct err){ 0 };
-			if (gpo_extensions(&got, &has, a, texts[i], with, &err) != -1)
+			if (gpo_extensions_edit(&got, &has, a, texts[i], with, &err) != -1)
 				fail_msg("'%s' was taken", texts[i]);
 			assert_int_equal(err.code, ERR_FORMAT);
 			assert_non_null(strstr(err.msg, "gPCMachineExtensionNames"));
@@ -118,10 +118,10 @@ static void test_extension_limit(void **state)
 	assert_non_null(text);
 	for (size_t i = 0; i <= times; i++)
 		memcpy(text + i * n, BEFORE, n + 1);
-	assert_int_equal(gpo_extensions(&got, NULL, a, text, true, &err), -1);
+	assert_int_equal(gpo_extensions_edit(&got, NULL, a, text, true, &err), -1);
 	assert_int_equal(err.code, ERR_LIMIT);
 	text[times * n] = '\0';
-	assert_int_equal(gpo_extensions(&got, NULL, a, text, true, &err), 0);
+	assert_int_equal(gpo_extensions_edit(&got, NULL, a, text, true, &err), 0);
 	assert_int_equal(strlen(got), times * n + strlen(OURS));
 	free(text);
 	arena_free(a);

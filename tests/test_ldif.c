@@ -236,12 +236,12 @@ static void errors_name_the_line(void **state)
 static void what_is_too_large_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	size_t len = (64u << 20) + 1, value = 16u << 20;
+	size_t len = (256u << 20) + 1, value = 16u << 20;
 	char *text = malloc(len);
 
 	memset(text, '\n', len);
 	assert_int_equal(ldif_read(&f->e, &f->n, f->a, text, len, &f->err), -1);
-	assert_string_equal(f->err.msg, "more than 67108864 bytes");
+	assert_string_equal(f->err.msg, "more than 268435456 bytes");
 	assert_int_equal(f->err.code, ERR_LIMIT);
 	assert_int_equal(ldif_read(&f->e, &f->n, f->a, text, len - 1, &f->err), 0);
 

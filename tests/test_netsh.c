@@ -118,6 +118,13 @@ static void test_split(void **state)
 	split_is("# add policy", 0);
 	split_is("  ; x", 0);
 	split_is("rem", 0);
+	split_is("@echo off", 0);
+	split_is("echo What now", 0);
+	split_is("ECHO.", 0);
+	split_is(":again", 0);
+	split_is(":: what follows", 0);
+	split_is("@netsh ipsec", 2, "netsh", "ipsec");
+	split_is("echoes @b", 2, "echoes", "@b");
 	split_is("REM add \"policy", 0);
 	split_is("remove x", 2, "remove", "x");
 	split_is("add policy # x", 4, "add", "policy", "#", "x");
@@ -461,6 +468,9 @@ static void test_masks(void **state)
 	static const struct { const char *text; unsigned prefix; } masks[] = {
 		{ "255.255.255.255", 32 }, { "255.255.255.0", 24 }, { "255.254.0.0", 15 }, { "128.0.0.0", 1 }, { "0.0.0.0", 0 }, { "24", 24 }, { "0", 0 },
 	};
+	static const char *const idle[] = {
+		"me any srcmask=255.255.255.255 dstmask=0.0.0.0", "any me srcmask=32 dstmask=32", "any me srcmask=0.0.0.0 dstmask=0",
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
@@ -470,6 +480,14 @@ static void test_masks(void **state)
 	}
 	good(NETSH_STATIC, "add filter l fe80:: any srcmask=64");
 	good(NETSH_STATIC, "add filter l host any srcmask=24");
+	/* Beside me and any they say nothing, and are gone. */
+	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++) {
+		struct netsh_args a = good(NETSH_STATIC, arena_printf(arena, "add filter l %s", idle[i]));
+
+		assert_null(netsh_arg(&a, "srcmask"));
+		assert_null(netsh_arg(&a, "dstmask"));
+		assert_int_equal(a.n_values, 3);
+	}
 }
 
 static void test_fallbacks(void **state)
@@ -567,11 +585,16 @@ static void test_bad_values(void **state)
 	bad(NETSH_STATIC, "add filteraction a qmsec=AH[MD5]:4294967296s", ERR_FORMAT, "'qmsecmethods': 'AH[MD5]:4294967296s' " QM_WANTED);
 	bad(NETSH_STATIC, "add rule r p l a conntype=wifi", ERR_FORMAT, "'conntype': 'wifi' is not all|lan|dialup");
 	bad(NETSH_STATIC, "add rule r p l a rootca=\"CN=X certmap:maybe\"", ERR_FORMAT,
-	    "'rootca': 'CN=X certmap:maybe' is not a CA with certmap:yes|no and excludecaname:yes|no behind its name");
+	    "'rootca' is not a CA with certmap:yes|no and excludecaname:yes|no behind its name");
 	bad(NETSH_STATIC, "add rule r p l a rootca=\" certmap:yes\"", ERR_FORMAT, "'rootca': the name of the CA is empty");
+	bad(NETSH_STATIC, "add rule r p l a rootca=certmap:yes", ERR_FORMAT, "'rootca': the name of the CA is empty");
+	bad(NETSH_STATIC, "add rule r p l a rootca=\"excludecaname:no certmap:yes\"", ERR_FORMAT, "'rootca': the name of the CA is empty");
+	bad(NETSH_STATIC, "add rule r p l a rootca=\"CN=x excludecaname:\"", ERR_FORMAT,
+	    "'rootca' is not a CA with certmap:yes|no and excludecaname:yes|no behind its name");
+	bad(NETSH_STATIC, "add rule r p l a kerberos=S3cret", ERR_FORMAT, "'kerberos' is not yes or no");
 	bad(NETSH_STATIC, "set batch mode=on", ERR_FORMAT, "'mode': 'on' is not enable|disable");
 	bad(NETSH_STATIC, "set store location=cache", ERR_FORMAT, "'location': 'cache' is not local|persistent|domain");
-	bad(NETSH_STATIC, "exportpolicy x format=xml", ERR_FORMAT, "'format': 'xml' is not auto|reg|reg-utf8|script|ldif");
+	bad(NETSH_STATIC, "exportpolicy x format=xml", ERR_FORMAT, "'format': 'xml' is not auto|reg|reg-utf8|ldif|script");
 	bad(NETSH_STATIC, "restorepolicyexamples release=win", ERR_FORMAT, "'release': 'win' is not win2k|win2003");
 	bad(NETSH_DYNAMIC, "add qmpolicy q pfsgroup=GRP4", ERR_FORMAT, "'pfsgroup': 'GRP4' is not NOPFS|GRP1|GRP2|GRP3|GRPMM");
 	bad(NETSH_DYNAMIC, "show qmfilter all type=all", ERR_FORMAT, "'type': 'all' is not generic|specific");
@@ -597,13 +620,22 @@ static void test_bad_filters(void **state)
 	bad(NETSH_STATIC, "add filter l fe80::1 any srcmask=255.0.0.0", ERR_FORMAT, "'srcmask': '255.0.0.0' does not go with an IPv6 address");
 	bad(NETSH_STATIC, "add filter l any me dstmask=24", ERR_FORMAT, "'dstmask': a mask does not go with 'me'");
 	bad(NETSH_STATIC, "add filter l any me srcmask=24", ERR_FORMAT, "'srcmask': a mask does not go with 'any'");
+	bad(NETSH_STATIC, "add policy name=\"a\xe2\x80\xae" "b\"", ERR_FORMAT, "'name' holds a control character");
+	bad(NETSH_STATIC, "show policy --json", ERR_FORMAT, "options stand before 'static', and a value that begins with '--' behind its tag");
+	bad(NETSH_DYNAMIC, "set config bootexemptions none --json", ERR_FORMAT, "options stand before 'dynamic', and a value that begins with '--' behind its tag");
+	good(NETSH_STATIC, "show policy name=--json");
+	good(NETSH_STATIC, "add filter l me any protocol=TCP srcport=any dstport=ANY");
+	bad(NETSH_STATIC, "add filter l me any srcmask=8", ERR_FORMAT, "'srcmask': a mask does not go with 'me'");
+	bad(NETSH_STATIC, "add filter l me6 any srcmask=255.255.255.255", ERR_FORMAT, "'srcmask': a mask does not go with 'me6'");
+	bad(NETSH_STATIC, "add filter l me dns dstmask=32", ERR_FORMAT, "'dstmask': a mask does not go with 'dns'");
+	bad(NETSH_STATIC, "add filter l me me", ERR_FORMAT, "'srcaddr' and 'dstaddr' are both me: nothing would be filtered");
 	bad(NETSH_STATIC, "add filter l 10.0.0.1-10.0.0.9 me srcmask=24", ERR_FORMAT, "'srcmask': a mask does not go with '10.0.0.1-10.0.0.9'");
 	bad(NETSH_STATIC, "add filter l 10.0.0.0/8 me srcmask=8", ERR_FORMAT, "'srcmask': 'srcaddr' has a prefix length already");
 	bad(NETSH_STATIC, "add filter l me any dstport=80", ERR_FORMAT, "'dstport': port 80 needs protocol=TCP or protocol=UDP");
 	bad(NETSH_STATIC, "add filter l me any protocol=ICMP srcport=80", ERR_FORMAT, "'srcport': port 80 needs protocol=TCP or protocol=UDP");
 	bad(NETSH_STATIC, "delete filter l me any protocol=1 srcport=80", ERR_FORMAT, "'srcport': port 80 needs protocol=TCP or protocol=UDP");
 	good(NETSH_STATIC, "delete filter l me any srcport=80");
-	bad(NETSH_STATIC, "add filter l me any proto=TCP dstport=65536", ERR_FORMAT, "'dstport': 65536 is not a port of 0 to 65535");
+	bad(NETSH_STATIC, "add filter l me any proto=TCP dstport=65536", ERR_FORMAT, "'dstport': 65536 is not a port of 0 to 65535, or any");
 	bad(NETSH_STATIC, "add filter l me any proto=SCTP", ERR_FORMAT, "'protocol': 'SCTP' is not ANY, ICMP, TCP, UDP, RAW or a number of 0 to 255");
 	bad(NETSH_STATIC, "add filter l me any proto=256", ERR_FORMAT, "'protocol': 256 is not ANY, ICMP, TCP, UDP, RAW or a number of 0 to 255");
 	bad(NETSH_STATIC, "add filter l dns any", ERR_FORMAT, "'srcaddr': with 'dns' the other side has to be me");
@@ -619,8 +651,10 @@ static void test_bad_filters(void **state)
 	bad(NETSH_STATIC, "set filteraction a action=block soft=y", ERR_FORMAT, "'soft': yes needs action=negotiate");
 	good(NETSH_STATIC, "add filteraction a action=block soft=no qmsec=AH[MD5]");
 	bad(NETSH_STATIC, "set store domain=x", ERR_FORMAT, "'domain' goes with location=domain");
-	bad(NETSH_DYNAMIC, "add rule me any", ERR_FORMAT, "'add rule' needs 'mmpolicy' to negotiate");
-	bad(NETSH_DYNAMIC, "add rule me any mmpolicy=m actionin=block", ERR_FORMAT, "'add rule' needs 'qmpolicy' to negotiate");
+	bad(NETSH_DYNAMIC, "add rule me any", ERR_FORMAT,
+	    "'add rule' needs 'mmpolicy' to negotiate, which actionoutbound is when it is not given");
+	bad(NETSH_DYNAMIC, "add rule me any mmpolicy=m actionin=block", ERR_FORMAT,
+	    "'add rule' needs 'qmpolicy' to negotiate, which actionoutbound is when it is not given");
 }
 
 /* No message shows a part of a key, however it was mistyped. */

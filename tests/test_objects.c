@@ -131,11 +131,11 @@ static struct dir_change rule_add(void)
 static const char rule_text[] =
 	MINE("ipsecNFA" ID2) "\n"
 	" objectClass: top\n objectClass: ipsecBase\n objectClass: ipsecNFA\n cn: ipsecNFA" ID2 "\n"
-	" ipsecName: a rule\n description: text\n ipsecID: " ID2 "\n ipsecDataType: 256\n ipsecData: blob\n"
+	" description: text\n ipsecName: a rule\n ipsecID: " ID2 "\n ipsecDataType: 256\n ipsecData: blob\n"
+	" iPSECNegotiationPolicyType: {62F49E10-6C37-11D1-864C-14A300000000}\n"
 	" ipsecNegotiationPolicyReference: " MINE("ipsecNegotiationPolicy" ID3) "\n"
 	" ipsecFilterReference: " MINE("ipsecFilter" ID3) "\n"
 	" ipsecOwnersReference: " MINE("ipsecPolicy" ID1) "\n"
-	" iPSECNegotiationPolicyType: {62F49E10-6C37-11D1-864C-14A300000000}\n"
 	" whenChanged: 20261122101500.0Z\n";
 
 /* ---- tests ------------------------------------------------------------------------------------ */
@@ -288,10 +288,10 @@ static void test_modify(void **state)
 	assert_string_equal(dump(REG_LOCAL),
 	    MINE("ipsecNFA" ID2) "\n objectClass: top\n objectClass: ipsecBase\n objectClass: ipsecNFA\n cn: ipsecNFA" ID2 "\n"
 	    " ipsecName: new name\n ipsecID: " ID2 "\n ipsecDataType: 256\n ipsecData: blob\n"
-	    " ipsecNFAReference: " MINE("c") "\n"
-	    " ipsecNegotiationPolicyReference: " MINE("ipsecNegotiationPolicy" ID3) "\n"
-	    " ipsecOwnersReference: " MINE("ipsecPolicy" ID3) "\n"
 	    " iPSECNegotiationPolicyType: {62F49E10-6C37-11D1-864C-14A300000000}\n"
+	    " ipsecNegotiationPolicyReference: " MINE("ipsecNegotiationPolicy" ID3) "\n"
+	    " ipsecNFAReference: " MINE("c") "\n"
+	    " ipsecOwnersReference: " MINE("ipsecPolicy" ID3) "\n"
 	    " whenChanged: 20261122101500.0Z\n");
 	assert_string_equal(got(s, RULE, "unknown"), "stays");
 	assert_string_equal(multi(s, RULE, "ipsecID"), ID2 "|");
@@ -338,7 +338,7 @@ static void test_add_and_delete_refuse(void **state)
 	struct dir_change gone = { .kind = CHANGE_DELETE, .dn = MINE("ipsecNFA" ID2) };
 
 	(void)state;
-	refused(gone, ERR_BUSY, "object 'ipsecNFA" ID2 "' was deleted meanwhile");
+	refused(gone, ERR_ABSENT, "object 'ipsecNFA" ID2 "' was deleted meanwhile");
 	fine(apply(rule_add()));
 	refused(rule_add(), ERR_BUSY, "object 'ipsecNFA" ID2 "' exists already");
 	refused(add(MINE("x"), TEXTS("objectClass=top", "ipsecName=x")), ERR_FORMAT, "object 'x' has no class of IPsec policies");

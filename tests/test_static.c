@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/cli_text.h"
 #include "agent/conf.h"
 #include "agent/session.h"
 #include "agent/static.h"
@@ -85,7 +86,7 @@ static void entry_put(const char *dn, const struct dir_attr *attrs, size_t n)
 static struct dir_attr *attr_of(struct dir_entry *e, const char *name)
 {
 	for (size_t i = 0; i < e->n_attrs; i++)
-		if (!attr_name_cmp(e->attrs[i].name, name))
+		if (ascii_equal(e->attrs[i].name, name))
 			return &e->attrs[i];
 	e->attrs = memcpy(arena_zalloc(world.arena, e->n_attrs + 1, sizeof(*e->attrs)), e->attrs, e->n_attrs * sizeof(*e->attrs));
 	e->attrs[e->n_attrs] = (struct dir_attr){ .name = arena_strdup(world.arena, name) };
@@ -208,17 +209,17 @@ static int memory_assigned(struct backend *b, const char *gpo, const char **ret,
 	return err_set(e, ERR_ABSENT, "there is no GPO '%s'", gpo);
 }
 
-static int memory_users(struct backend *b, const char *dn, const char ***ret, size_t *n, struct arena *a, struct err *e)
+static int memory_users(struct backend *b, const char *dn, struct gpo_user **ret, size_t *n, struct arena *a, struct err *e)
 {
-	const char **names = arena_zalloc(a, world.n_gpos + 1, sizeof(*names));
+	struct gpo_user *users = arena_zalloc(a, world.n_gpos + 1, sizeof(*users));
 
 	(void)b;
 	(void)e;
 	*n = 0;
 	for (size_t i = 0; i < world.n_gpos; i++)
 		if (world.gpos[i].dn && dn_equal(world.gpos[i].dn, dn))
-			names[(*n)++] = world.gpos[i].gpo;
-	*ret = names;
+			users[(*n)++] = (struct gpo_user){ world.gpos[i].gpo, world.gpos[i].gpo };
+	*ret = users;
 	return 0;
 }
 
@@ -324,6 +325,12 @@ static void has(const char *text)
 {
 	if (!strstr(out_text, text))
 		fail_msg("no '%s' in: %s", text, out_text);
+}
+
+static void fails_done(const char *line, const char *message)
+{
+	assert_int_equal(run(session, line), -1);
+	assert_string_equal(err.msg, message);
 }
 
 static void hasnt(const char *text)
@@ -508,7 +515,6 @@ static void test_policy_errors(void **state)
 	fails("add policy name=all", ERR_FORMAT, "'all' cannot be a name");
 	fails("add policy name={72385230-70FA-11D1-864C-14A300000000}", ERR_FORMAT,
 	    "'{72385230-70FA-11D1-864C-14A300000000}' cannot be a name");
-	fails("add policy name=\"a\xe2\x80\xae" "b\"", ERR_FORMAT, "name holds a control character");
 	fails("set policy name=x assign=yes", ERR_ABSENT, "policy 'x' does not exist");
 	fails("set policy name=p newname=Q", ERR_FORMAT, "policy 'Q' exists already");
 	fails("set policy guid={72385230-70FA-11D1-864C-14A300000000} newname=z", ERR_ABSENT,
@@ -579,7 +585,7 @@ static void test_domain(void **state)
 	ok("set policy name=p gponame=\"Lab 2\" assign=yes");
 	assert_non_null(world.gpos[0].dn);
 	ok("show policy p");
-	has("Assigned                : to Lab, Lab 2\n");
+	has("Assigned                : to 'Lab', 'Lab 2'\n");
 	run(session, "set policy name=q gponame=Lab assign=no");
 	assert_non_null(strstr(err.msg, "GPO 'Lab' does not assign policy 'q' but CN=ipsecPolicy{"));
 	fails("delete policy p", ERR_BUSY, "policy 'p' is assigned by GPO 'Lab' and 1 other: unassign it first (set policy name=\"p\" "
@@ -612,11 +618,11 @@ static void test_filter_add(void **state)
 	    "Source          Destination        Protocol  Src Port  Dst Port  Mirrored  Description\n"
 	    "--------------  -----------------  --------  --------  --------  --------  -----------\n"
 	    "any             me                 TCP       ANY       80        NO        the web\n"
-	    "192.168.1.0/24  me                 ANY       ANY       ANY       YES       \n"
-	    "me              10.0.0.0/8         47        ANY       ANY       YES       \n"
-	    "me              dns                ANY       ANY       ANY       YES       \n"
-	    "me              2001:db8::/32      ANY       ANY       ANY       YES       \n"
-	    "me              10.0.0.1-10.0.0.9  ANY       ANY       ANY       YES       \n");
+	    "192.168.1.0/24  me                 ANY       ANY       ANY       YES\n"
+	    "me              10.0.0.0/8         47        ANY       ANY       YES\n"
+	    "me              dns                ANY       ANY       ANY       YES\n"
+	    "me              2001:db8::/32      ANY       ANY       ANY       YES\n"
+	    "me              10.0.0.1-10.0.0.9  ANY       ANY       ANY       YES\n");
 	ok("add policy p");
 	ok("add filteraction name=permit action=permit");
 	ok("add rule r p web permit");
@@ -950,7 +956,7 @@ static void test_show_table(void **state)
 	    "Source    Destination  Protocol  Src Port  Dst Port  Mirrored  Description\n"
 	    "--------  -----------  --------  --------  --------  --------  -----------\n"
 	    "any       me           TCP       ANY       80        NO        the web\n"
-	    "10.1.2.3  me           ANY       ANY       ANY       YES       \n");
+	    "10.1.2.3  me           ANY       ANY       ANY       YES\n");
 }
 
 static void test_show_cut(void **state)
@@ -973,7 +979,7 @@ static void test_show_policy(void **state)
 	assert_string_equal(numbered(out_text),
 	    "Policy Name             : p\n"
 	    "Assigned                : NO\n"
-	    "Last Modified           : \n"
+	    "Last Modified           : -\n"
 	    "Master PFS              : NO\n"
 	    "Quick Modes per MM      : 0\n"
 	    "MM Lifetime             : 480 minutes\n"
@@ -1054,7 +1060,7 @@ static void test_show_json(void **state)
 	assert_int_equal(json_unpack(o, "{s:s}", "name", &name), 0);
 	assert_string_equal(name, "p");
 	assert_true(json_is_true(json_object_get(o, "assigned")));
-	assert_true(json_equal(json_object_get(o, "guid"), json_object_get(o, "id")));
+	assert_null(json_object_get(o, "guid"));
 	assert_int_equal(json_array_size(json_object_get(o, "rules")), 2);
 	json_decref(j);
 	ok("show rule name=r policy=p");
@@ -1212,7 +1218,7 @@ static void test_conflict_forever(void **state)
 	world.before_save = always_faster;
 	if (!run(session, "add policy p"))
 		fail_msg("no error");
-	assert_string_equal(err.msg, "tried 5 times: the store was changed by somebody else");
+	assert_string_equal(err.msg, "writing the local store: tried 5 times: the store was changed by somebody else");
 	assert_int_equal(err.code, ERR_BUSY);
 	assert_int_equal(world.n_saves, 5);
 	assert_int_equal(session_pending(session), 0);
@@ -1237,6 +1243,65 @@ static void test_refused(void **state)
 	world.refuse = ERR_NONE;
 	assert_int_equal(session_flush(session, &err), 0);
 	assert_int_equal(count(OBJ_POLICY), 1);
+}
+
+/* What can be put back is, and written; the command fails all the same. */
+static void test_import_missing(void **state)
+{
+	char *import;
+	size_t n_saves;
+
+	(void)state;
+	options.location = LOCATION_DOMAIN;
+	reopen();
+	gpo_set("Gone", NULL);
+	gpo_set("Lab", NULL);
+	ok("add policy p");
+	ok("set policy name=p gponame=Gone assign=yes");
+	ok("set policy name=p gponame=Lab assign=yes");
+	ok(arena_printf(arena, "exportpolicy file=\"%s\" assignments=yes", at("backup.ldif")));
+	gpo_set("Lab", NULL);
+	world.gpos[0].gpo = "another";
+	import = arena_printf(arena, "importpolicy file=\"%s\" assignments=yes", at("backup.ldif"));
+	n_saves = world.n_saves;
+	fails_done(import, "imported, but GPO 'Gone' does not exist any more: what it assigned was not put back");
+	assert_int_equal(world.n_saves, n_saves + 1);
+	assert_int_equal(session_pending(session), 0);
+	assert_non_null(world.gpos[1].dn);
+	/* Of a script it is written with the rest. */
+	gpo_set("Lab", NULL);
+	options.deferred = true;
+	reopen();
+	ok("add policy q");
+	fails_done(import, "imported, but GPO 'Gone' does not exist any more: what it assigned was not put back");
+	assert_int_equal(session_pending(session), 2);
+	faster_line = "add policy r";
+	world.before_save = somebody_is_faster;
+	if (session_flush(session, &err))
+		fail_msg("%s", err.msg);
+	assert_non_null(world.gpos[1].dn);
+	assert_int_equal(count(OBJ_POLICY), 3);
+}
+
+/* What a terminal would obey, and the rest of what is not ASCII with it. */
+static void test_json_print(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	assert_int_equal(json_print(json_pack("{s:s}", "k", "\x7f\x1b[31m\xe2\x80\xae\xc2\x9b\xc3\xa4"), f, &err), 0);
+	fclose(f);
+	assert_string_equal(text, "{\n  \"k\": \"\\u007f\\u001B[31m\\u202E\\u009B\\u00E4\"\n}\n");
+	free(text);
+	f = fopen("/dev/full", "w");
+	setbuf(f, NULL);
+	assert_int_equal(json_print(json_pack("{s:s}", "k", "v"), f, &err), -1);
+	assert_int_equal(err.code, ERR_SYSTEM);
+	assert_int_equal(json_print(NULL, f, &err), -1);
+	assert_int_equal(err.code, ERR_NOMEM);
+	fclose(f);
 }
 
 /* A daemon that gives one answer. */
@@ -1330,7 +1395,7 @@ static char *script_of(struct ipsec_container *c, const char *active, bool *said
 	FILE *f = open_memstream(&text, &len);
 
 	assert_non_null(f);
-	*said = container_script(&e, f, &err) == 0;
+	*said = store_edit_script(&e, f, &err) == 0;
 	fclose(f);
 	copy = arena_strdup(arena, text);
 	free(text);
@@ -1503,6 +1568,8 @@ static void tame_lists(struct ipsec_policy *p)
 				f->dst = (struct ipsec_addr){ .kind = IPSEC_ADDR_ME };
 			else if (f->dst.kind >= IPSEC_ADDR_DNS && f->dst.kind <= IPSEC_ADDR_GATEWAY)
 				f->src = (struct ipsec_addr){ .kind = IPSEC_ADDR_ME };
+			else if (f->src.kind == IPSEC_ADDR_ME && f->dst.kind == IPSEC_ADDR_ME)
+				f->dst = (struct ipsec_addr){ .kind = IPSEC_ADDR_ANY };
 		}
 	}
 }
@@ -1672,6 +1739,8 @@ int main(void)
 		TEST(test_conflict_lost),
 		TEST(test_conflict_forever),
 		TEST(test_refused),
+		TEST(test_import_missing),
+		TEST(test_json_print),
 		TEST(test_daemon),
 		TEST(test_linear),
 		TEST(test_script),

@@ -149,5 +149,54 @@ check "a registry that is gone: starts" start
 check "the boot image remembers it" in_table s:persistent
 check "and an event says so" has "registry" "$t/log"
 check "status too" sh -c "ip netns exec $ns $builddir/ipsecpol --config $t/conf status | grep 'PROBLEM.*registry.db'"
+# An edit must not make the image forget the only copy.
+check_not "an edit of a lost registry is refused" cli dynamic set config property=ipsecloginterval value=120
+check "and says what to do" has "reg restore" "$t/out"
+check "still in force" in_table s:persistent
+check "restore" cli reg restore
+check "names what it restored" has "persistent policy 'base'" "$t/out"
+check_not "a second time there is nothing to restore" cli reg restore
+stop; start
+check "the persistent policy is there after it" in_table s:persistent
+check_not "and no problem is left" sh -c "ip netns exec $ns $builddir/ipsecpol --config $t/conf status | grep PROBLEM"
+check "edits work again" cli dynamic set config property=ipsecloginterval value=120
 stop
+
+# The cache lost, the image not: the domain's policy is still known.
+assigned; start; cli refresh >/dev/null
+check "a domain policy" stores_are "persistent domain"
+stop; mv "$t/corp.ldif" "$t/gone"
+rm "$t/state/store.db"; in_ns nft delete table inet ipsecpol; start
+check "without store.db: from the boot image" stores_are "persistent domain"
+stop
+rm "$t/state/store.db"; printf x | dd of="$t/state/boot.image" bs=1 seek=30 conv=notrunc 2>/dev/null
+in_ns nft delete table inet ipsecpol; start
+check "neither can be believed: block" is mode block
+mv "$t/gone" "$t/corp.ldif"
+check "until the directory answers" cli refresh
+check "secure again" stores_are "persistent domain"
+stop
+
+# A state folder that cannot be written: what is known is enforced all the same.
+in_ns nft delete table inet ipsecpol
+in_ns sh -c "mount --bind $t/state $t/state && mount -o remount,ro,bind $t/state && exec $builddir/ipsecpold --config $t/conf" 2>"$t/log"
+check "read-only state: the service ends" has "Read-only" "$t/log"
+check "but the policies are in force" in_table s:persistent
+
+# The startup mode is put back, too, and a table of an earlier block mode is no policy.
+in_ns nft delete table inet ipsecpol 2>/dev/null
+mv "$t/state" "$t/state.kept"; mkdir -m 700 "$t/state"; mv "$t/corp.ldif" "$t/gone"
+cli dynamic set config property=bootmode value=stateful >/dev/null
+in_ns "$builddir/ipsecpold" --config "$t/conf" --boot 2>/dev/null
+cli dynamic set config property=bootmode value=auto >/dev/null
+start
+check "nothing known: the startup mode stays" is mode startup
+in_ns nft flush ruleset; sleep 0.5
+check "and is put back when somebody removes it" in_table 'boot mode: stateful'
+stop
+in_ns nft flush ruleset
+in_ns nft 'table inet ipsecpol { comment "block mode: test"; chain input { type filter hook input priority -10; drop; }; }'
+start
+check "a table of an earlier block mode goes when nothing is in force" no_table
+stop; rm -rf "$t/state"; mv "$t/state.kept" "$t/state"; mv "$t/gone" "$t/corp.ldif"
 summary

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "schema/arena.h"
+#include "schema/ascii.h"
 #include "schema/ident.h"
 
 static void *need(void *p)
@@ -34,7 +35,7 @@ struct dir_attr *world_attr(struct world *w, struct dir_entry *e, const char *na
 	struct dir_attr *attrs;
 
 	for (size_t i = 0; i < e->n_attrs; i++)
-		if (!attr_name_cmp(e->attrs[i].name, name))
+		if (ascii_equal(e->attrs[i].name, name))
 			return &e->attrs[i];
 	attrs = need(arena_zalloc(w->a, e->n_attrs + 1, sizeof(*attrs)));
 	if (e->n_attrs)
@@ -69,7 +70,7 @@ static bool is_multi(const char *name)
 	static const char *const names[] = { "objectClass", "description", "ipsecNFAReference", "ipsecFilterReference", "ipsecOwnersReference" };
 
 	for (size_t i = 0; i < 5; i++)
-		if (!attr_name_cmp(names[i], name))
+		if (ascii_equal(names[i], name))
 			return true;
 	return false;
 }

@@ -1,7 +1,8 @@
-/* Texts in lines and columns.  They come from stores that others can write to: control
- * characters become '?' here, and nowhere else on the way to the terminal. */
-#include "agent/static.h"
+/* The texts come from stores that others can write to: what a terminal would obey is replaced
+ * here, and nowhere else on the way to it. */
+#include "agent/cli_text.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,9 +132,19 @@ static void dashes(size_t width, bool last, FILE *out)
 	fputs(last ? "\n" : "  ", out);
 }
 
+/* The column behind which the row that begins with cell i is empty. */
+static size_t row_last(const struct table *t, size_t i)
+{
+	size_t n = t->n_columns - 1;
+
+	while (n && !*t->cells[i + n])
+		n--;
+	return n;
+}
+
 int table_print(const struct table *t, bool wide, FILE *out, struct err *err)
 {
-	size_t *widths = calloc(t->n_columns, sizeof(*widths));
+	size_t *widths = calloc(t->n_columns, sizeof(*widths)), last = 0;
 
 	if (t->bad || !widths) {
 		free(widths);
@@ -150,7 +161,10 @@ int table_print(const struct table *t, bool wide, FILE *out, struct err *err)
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t column = i % t->n_columns;
 
-		cell_print(t->cells[i], widths[column], column + 1 == t->n_columns, out);
+		if (!column)
+			last = row_last(t, i);
+		if (column <= last)
+			cell_print(t->cells[i], widths[column], column == last, out);
 		if (i + 1 == t->n_columns)
 			for (size_t k = 0; k < t->n_columns; k++)
 				dashes(widths[k], k + 1 == t->n_columns, out);
@@ -185,4 +199,37 @@ void list_heading(FILE *out, const char *text)
 	put_clean(text, out);
 	fputc('\n', out);
 	dashes(text_width(text), true, out);
+}
+
+/* ---- JSON ---- */
+
+/* jansson leaves DEL as it is. */
+static int json_put(const char *text, size_t len, void *out)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == 0x7f ? fputs("\\u007f", out) < 0 : putc(text[i], out) == EOF)
+			return -1;
+	return 0;
+}
+
+static int json_write(const json_t *j, size_t flags, FILE *out, struct err *err)
+{
+	if (j && json_dump_callback(j, json_put, out, flags | JSON_ENSURE_ASCII) == 0)
+		return 0;
+	return j && ferror(out) ? err_set(err, ERR_SYSTEM, "writing the output: %m") : err_nomem(err);
+}
+
+int json_print_compact(const json_t *j, FILE *out, struct err *err)
+{
+	return json_write(j, JSON_COMPACT, out, err);
+}
+
+int json_print(json_t *j, FILE *out, struct err *err)
+{
+	int rc = json_write(j, JSON_INDENT(2), out, err);
+
+	json_decref(j);
+	if (rc == 0 && putc('\n', out) == EOF)
+		rc = err_set(err, ERR_SYSTEM, "writing the output: %m");
+	return rc;
 }
