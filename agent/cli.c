@@ -68,7 +68,8 @@ static const struct cli_command commands[] = {
 	  "  --directory URI   of the domain store\n" },
 	{ "stop", cli_stop,
 	  "ipsecpol stop\n"
-	  "End the daemon in permit mode: our table is removed and nothing is filtered.\n"
+	  "End the daemon in permit mode: our table is removed and nothing is filtered.  Without a\n"
+	  "daemon: remove what it left in the kernel.  For root.\n"
 	  "(`systemctl stop ipsecpold` does this; a restart keeps the rules.)\n" },
 };
 

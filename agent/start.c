@@ -117,7 +117,8 @@ static void started_empty(struct daemon *d, enum table before)
 		daemon_enter_block(d, "it was before the service started, and the directory has not answered since");
 		d->block_unreadable = true;
 	} else {
-		if (before != TABLE_NONE && daemon_table_apply(d, NULL, &err) < 0)
+		/* Without a table there may still be the guard of a run that was killed. */
+		if (daemon_table_apply(d, NULL, &err) < 0)
 			log_event(LOG_ERR, "kernel-refused", NULL, "the rules of an earlier run cannot be removed: %s", err.msg);
 		log_event(LOG_INFO, "cache-empty", NULL, "no policy is cached");
 	}

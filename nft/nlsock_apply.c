@@ -159,9 +159,11 @@ static int guard_commit(struct nlsock *s, const struct ruleset *guard, struct er
 	return rc;
 }
 
-/* Also one of a process that was killed. */
+/* Also one of a process that was killed.  1: there was one, 0: none, -1. */
 static int guard_remove(struct nlsock *s, struct err *err)
 {
+	int removed = 0;
+
 	for (int i = 0; i < TRIES; i++) {
 		struct wr wr = { 0 };
 		enum answer a;
@@ -170,9 +172,10 @@ static int guard_remove(struct nlsock *s, struct err *err)
 		a = table_get(s, RULESET_GUARD, &wr, err);
 		free(wr.p);
 		if (a == ANSWER_ABSENT)
-			return 0;
+			return removed;
 		if (a == ANSWER_ERROR || (a == ANSWER_DONE && guard_commit(s, NULL, err) < 0))
 			return -1;
+		removed = 1;
 	}
 	return err_set(err, ERR_KERNEL, "the table " RULESET_GUARD " cannot be removed");
 }
@@ -280,18 +283,30 @@ int nlsock_apply(struct nlsock *s, const struct ruleset *want, struct apply_repo
 {
 	struct apply x = { .want = want, .log = log };
 	struct err late;
-	int rc = 1;
+	int rc = 1, removed = 1;
 
-	for (int i = 0; rc > 0 && i < TRIES; i++)
+	/* While the guard is removed nobody watches, so afterwards the table is looked at again. */
+	for (int i = 0; (rc > 0 || (rc == 0 && removed > 0)) && i < TRIES; i++) {
 		rc = apply_once(s, &x, err);
+		if (rc)
+			continue;
+		removed = guard_remove(s, err);
+		ruleset_free(x.guard);
+		x.guard = NULL;
+	}
+	if (rc == 0 && removed < 0) {
+		rc = err_prefix(err, "committed, but the guard stays");
+		goto out;
+	}
 	if (rc > 0)
 		rc = err_set(err, ERR_KERNEL, "others change nftables faster than a transaction can be prepared");
 	if (rc < 0 && x.n_commits)
 		err_prefix(err, x.differs ? "committed, but the kernel's table reads back differently" :
 		    "committed, but the kernel's table cannot be read back");
 	/* What failed first is what is told. */
-	if (guard_remove(s, rc < 0 ? &late : err) < 0 && rc == 0)
-		rc = err_prefix(err, "committed, but the guard stays");
+	if (rc < 0)
+		guard_remove(s, &late);
+out:
 	if (rc == 0 && rep)
 		*rep = x.rep;
 	ruleset_free(x.guard);
