@@ -29,9 +29,9 @@ batch() { { echo "pushd ipsec static"; cat "$1"; } | netsh; }
 # store FILE: commands, one after the other
 store() { while read -r line; do one "$line" || return; done <"$1"; }
 # view [HOST]: what the agent of a member gets: without GUIDs, a line an object, in an order of its own
-view() {
-	"$builddir/ipsecpol" --config "$view_conf" show policy --directory "$view_uri" --computer "${1:-HOST1}" 2>&1 |
-		sed 's/{[0-9a-f-]*}/{}/g; /^	\(dn\|instance\|changed\) /d' |
+view() { "$builddir/ipsecpol" --config "$view_conf" show policy --directory "$view_uri" --computer "${1:-HOST1}" 2>&1 | plain_view; }
+plain_view() {
+	sed 's/{[0-9a-f-]*}/{}/g; /^	\(dn\|instance\|changed\) /d' |
 		awk '/^\t/ { printf " |%s", substr($0, 2); next } { printf "%s%s", (NR > 1 ? "\n" : ""), $0 } END { print "" }' | sort
 }
 # assembles: there is a whole policy
@@ -187,6 +187,14 @@ python3 "$srcdir/tests/lib/slapd_data.py" /usr/share/samba/setup/provision.ldif 
 awk 'BEGIN { RS = ""; ORS = "\n\n" } !/CN=ipsecFilter\{0000/ && !/^dn: [^\n]*CN=System/' "$T/all.ldif" >"$T/bare.ldif"
 awk 'BEGIN { RS = ""; ORS = "\n\n" } !/CN=ipsecFilter\{0000/' "$T/all.ldif" >"$T/data.ldif"
 printf '[directory]\nuri = %s\ndomain = corp.example\ncomputer = HOST1\nbind = external\n' "$ldapi" >"$T/slapd.conf"
+# The same commands on the local store give the same policy: what the boot image holds of it.
+mkdir -m 700 "$T/local"
+printf '[directory]\nuri = ldif:/nowhere\ncomputer = HOST1\n[daemon]\nstate-dir = %s\nrun-dir = %s\n' "$T/local" "$T/local" >"$T/local.conf"
+same "the local store takes the same commands" "" "$({ echo "pushd ipsec static"; cat "$T/lab"
+	echo 'set policy name="Lab servers" assign=yes'; } | "$builddir/ipsecpol" --config "$T/local.conf" exec - 2>&1)"
+sed -n '/^part local /,/^end$/p' "$T/local/boot.image" | sed '1d; s/preshared-key "a secret"/preshared-key ***/' | plain_view >"$T/got"
+same_lines "... and holds the same policy" "$T/lab.view" "$T/got"
+
 conf=$T/slapd.conf uri=$ldapi view_conf=$conf view_uri=$ldapi dump=dump_slapd
 check "slapd without a container" slapd_init "$S" "$T/bare.ldif"
 slapd_start "$S" || { echo "0 passed, 1 failed"; exit 1; }
