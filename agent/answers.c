@@ -15,7 +15,6 @@
 #include "schema/arena.h"
 #include "schema/facts.h"
 #include "schema/policy.h"
-#include "schema/utf.h"
 
 static json_t *when(int64_t t)
 {
@@ -70,10 +69,7 @@ static void policy_add(json_t *list, const char *store, const struct ipsec_polic
 
 	if (!p)
 		return;
-	snprintf(size.name, sizeof(size.name), "%.*s", (int)sizeof(size.name) - 1, p->name);
-	utf8_clean(size.name, "");
-	guid_text(&p->id, size.id);
-	policy_count(&size, p);
+	policy_measure(&size, p);
 	store_add(list, store, &size);
 }
 

@@ -124,7 +124,7 @@ static enum table table_kind(const char *comment)
 {
 	if (begins(comment, BOOT_COMMENT))
 		return begins(comment + strlen(BOOT_COMMENT), "block") ? TABLE_STARTUP_BLOCK : TABLE_STARTUP;
-	if (begins(comment, "block mode: "))
+	if (begins(comment, BLOCK_COMMENT))
 		return TABLE_BLOCK;
 	/* Of other stores it begins with the store's name. */
 	return begins(comment, "policy ") || strstr(comment, "; policy ") ? TABLE_DOMAIN : TABLE_OWN;

@@ -78,10 +78,12 @@ static bool is_required(const struct ipsec_rule *r)
 	    r->negpol->action == IPSEC_PERMIT && r->tunnel);
 }
 
-void policy_count(struct policy_size *ret, const struct ipsec_policy *p)
+void policy_measure(struct policy_size *ret, const struct ipsec_policy *p)
 {
-	ret->n_rules = p->n_rules;
-	ret->n_filters = ret->n_required = 0;
+	*ret = (struct policy_size){ .n_rules = p->n_rules };
+	snprintf(ret->name, sizeof(ret->name), "%.*s", (int)sizeof(ret->name) - 1, p->name);
+	utf8_clean(ret->name, "");
+	guid_text(&p->id, ret->id);
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct ipsec_rule *r = &p->rules[i];
 
@@ -107,13 +109,9 @@ static void report_names(struct refresh_report *r, const struct sources *s, cons
 	}
 	r->domain = (struct policy_size){ .id = "" };
 	if (domain) {
-		snprintf(r->domain.name, sizeof(r->domain.name), "%.*s", (int)sizeof(r->domain.name) - 1, domain->name);
-		utf8_clean(r->domain.name, "");
-		guid_text(&domain->id, r->domain.id);
-		policy_count(&r->domain, domain);
-	}
-	if (domain)
+		policy_measure(&r->domain, domain);
 		name_text(r->gpo, sizeof(r->gpo), part_text(parts, n, "gpo-name"), part_text(parts, n, "gpo"));
+	}
 }
 
 void refresh_forget(struct refresh_held *h)

@@ -42,7 +42,7 @@ struct policy_size {
 	size_t	n_rules, n_filters;	/* filters of active rules */
 	size_t	n_required;		/* those of them that demand protection: without IKE what they match is dropped */
 };
-void policy_count(struct policy_size *ret, const struct ipsec_policy *p);	/* the numbers alone */
+void policy_measure(struct policy_size *ret, const struct ipsec_policy *p);
 
 struct refresh_report {
 	enum refresh_outcome	 outcome;

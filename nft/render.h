@@ -56,6 +56,7 @@ int policy_render(struct ruleset **ret, const struct render_source *sources, siz
  * readable again) and with it neighbour discovery; facts or o NULL: neither.  Nothing
  * else of *o but diagnostics counts.  why: a sentence, for the comment. */
 int block_render(struct ruleset **ret, const char *why, const struct host_facts *facts, const struct render_options *o, struct err *err);
+#define BLOCK_COMMENT	"block mode: "	/* what the comment of its table begins with */
 #define BOOT_COMMENT	"boot mode: "	/* what the comment of its table begins with */
 /* The startup modes BOOT_STATEFUL and BOOT_BLOCK, until there is a policy to render; another
  * mode is an error.  Loopback, neighbour discovery and the DHCP clients always pass.
