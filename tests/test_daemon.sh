@@ -111,6 +111,12 @@ stop KILL
 check "kill -9 leaves the rules" table_is "$t/web"
 check "starts again" start
 check "nothing changed" table_is "$t/web"
+stop KILL
+check "stop without a service removes its rules" cli stop
+check "and says so" has 'no daemon is running, and no rules' "$t/out"
+check "they are gone" no_table
+check "starts once more" start
+check "with the cached policy" table_is "$t/web"
 mv "$t/gone" "$t/corp.ldif"
 
 # ---- SIGHUP ----
