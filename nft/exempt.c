@@ -8,16 +8,43 @@
 #include "nft/ruleset.h"
 #include "schema/facts.h"
 
-#define PORT_DNS	53
-#define PORT_KERBEROS	88
-#define PORT_LDAP	389
-#define PORT_KPASSWD	464
-#define PORT_IKE	500
-#define PORT_LDAPS	636
-#define PORT_IKE_NATT	4500
 #define ANY_PORT	0
 #define PRIORITY	-10		/* "filter - 10": before a firewall's own chains */
 #define CT_ESTABLISHED	2u
+
+const struct exempt_port exempt_ike[EXEMPT_N_IKE] = {
+	{ 0, IPPROTO_UDP, 500, ANY_PORT, "IKE" },
+	{ 0, IPPROTO_UDP, 4500, ANY_PORT, "IKE and ESP behind NAT" },
+};
+/* Source or destination: who can choose a source port gets past every filter.
+ * That is what levels 0 and 2 mean. */
+const struct exempt_port exempt_level[EXEMPT_N_LEVEL] = {
+	{ 0, IPPROTO_RSVP, ANY_PORT, ANY_PORT, "RSVP" },
+	{ 0, IPPROTO_TCP, 88, ANY_PORT, "Kerberos" },
+	{ 0, IPPROTO_TCP, ANY_PORT, 88, "Kerberos" },
+	{ 0, IPPROTO_UDP, 88, ANY_PORT, "Kerberos" },
+	{ 0, IPPROTO_UDP, ANY_PORT, 88, "Kerberos" },
+};
+const struct exempt_port exempt_dhcp_in[EXEMPT_N_DHCP] = {
+	{ AF_INET, IPPROTO_UDP, 68, 67, "DHCP answers" },
+	{ AF_INET6, IPPROTO_UDP, 546, 547, "DHCPv6 answers" },
+};
+const struct exempt_port exempt_dhcp_out[EXEMPT_N_DHCP] = {
+	{ AF_INET, IPPROTO_UDP, 67, 68, "DHCP" },
+	{ AF_INET6, IPPROTO_UDP, 547, 546, "DHCPv6" },
+};
+const struct exempt_port exempt_dc[EXEMPT_N_DC] = {
+	{ 0, 0, 53, ANY_PORT, "DNS" },
+	{ 0, 0, 88, ANY_PORT, "Kerberos" },
+	{ 0, 0, 389, ANY_PORT, "LDAP" },
+	{ 0, 0, 464, ANY_PORT, "Kerberos passwords" },
+	{ 0, 0, 636, ANY_PORT, "LDAP over TLS" },
+};
+
+bool exempt_level_ports(unsigned level)
+{
+	return level == 0 || level == 2;
+}
 
 static struct rs_chain *base_add(struct ruleset *r, const char *name, enum rs_hook hook, const char *comment)
 {
@@ -48,18 +75,18 @@ void jump_render(struct ruleset *r, struct rs_chain *c, const char *to)
 	rs_rule_end(r, rule, RS_JUMP, to, "");
 }
 
-/* proto [dport N] [sport N] accept */
-static void accept_ports(struct ruleset *r, struct rs_chain *c, unsigned proto, unsigned dport, unsigned sport,
-    const char *comment)
+/* proto [dport N | sport N] accept */
+static void accept_ports(struct ruleset *r, struct rs_chain *c, const struct exempt_port *p, bool swapped)
 {
+	const unsigned dport = swapped ? p->sport : p->dport, sport = swapped ? p->dport : p->sport;
 	struct rs_rule *rule = rs_rule_add(r, c);
 
-	rs_match_num(r, rule, RS_L4PROTO, RS_EQ, proto, 0);
+	rs_match_num(r, rule, RS_L4PROTO, RS_EQ, p->protocol, 0);
 	if (dport)
 		rs_match_num(r, rule, RS_DPORT, RS_EQ, dport, 0);
 	if (sport)
 		rs_match_num(r, rule, RS_SPORT, RS_EQ, sport, 0);
-	rs_rule_end(r, rule, RS_ACCEPT, NULL, comment);
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, p->comment);
 }
 
 static void accept_daddr_type(struct ruleset *r, struct rs_chain *c, unsigned type, const char *comment)
@@ -88,51 +115,44 @@ void neighbour_render(struct ruleset *r, struct rs_chain *c)
 
 	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, AF_INET6, 0);
 	rs_match_num(r, rule, RS_L4PROTO, RS_EQ, IPPROTO_ICMPV6, 0);
-	rs_match_num(r, rule, RS_ICMP6_TYPE, RS_RANGE, 133, 136);
+	rs_match_num(r, rule, RS_ICMP6_TYPE, RS_RANGE, EXEMPT_ND_LO, EXEMPT_ND_HI);
 	rs_match_num(r, rule, RS_HOPLIMIT6, RS_EQ, 255, 0);
 	rs_rule_end(r, rule, RS_ACCEPT, NULL, "neighbour discovery");
 }
 
-/* Source or destination: who can choose a source port gets past every filter.
- * That is what levels 0 and 2 mean. */
-static void kerberos_render(struct ruleset *r, struct rs_chain *c)
+static void wide_render(struct ruleset *r, struct rs_chain *c)
 {
-	accept_ports(r, c, IPPROTO_TCP, PORT_KERBEROS, ANY_PORT, "Kerberos");
-	accept_ports(r, c, IPPROTO_TCP, ANY_PORT, PORT_KERBEROS, "Kerberos");
-	accept_ports(r, c, IPPROTO_UDP, PORT_KERBEROS, ANY_PORT, "Kerberos");
-	accept_ports(r, c, IPPROTO_UDP, ANY_PORT, PORT_KERBEROS, "Kerberos");
+	accept_daddr_type(r, c, RTN_BROADCAST, "broadcast");
+	accept_daddr_type(r, c, RTN_MULTICAST, "multicast");
 }
 
 static void level_render(struct ruleset *r, struct rs_chain *c, unsigned level, bool inbound)
 {
-	if (level == 0 || level == 1 || inbound) {
-		accept_daddr_type(r, c, RTN_BROADCAST, "broadcast");
-		accept_daddr_type(r, c, RTN_MULTICAST, "multicast");
-	}
-	if (level == 0 || level == 2) {
-		accept_ports(r, c, IPPROTO_RSVP, ANY_PORT, ANY_PORT, "RSVP");
-		kerberos_render(r, c);
-	}
+	if (level < 2 && !inbound)
+		wide_render(r, c);
+	for (int i = 0; exempt_level_ports(level) && i < EXEMPT_N_LEVEL; i++)
+		accept_ports(r, c, &exempt_level[i], false);
 }
 
 void exempt_render(struct ruleset *r, unsigned level)
 {
+	static const struct exempt_port esp = { 0, IPPROTO_ESP, ANY_PORT, ANY_PORT, "ESP" };
+	static const struct exempt_port ah = { 0, IPPROTO_AH, ANY_PORT, ANY_PORT, "AH" };
 	struct rs_chain *in = rs_chain_add(r, EXEMPT_IN, "before all filters");
 	struct rs_chain *out = rs_chain_add(r, EXEMPT_OUT, "before all filters");
 
 	loopback_render(r, in, out);
-	accept_ports(r, in, IPPROTO_UDP, PORT_IKE, ANY_PORT, "IKE");
-	accept_ports(r, in, IPPROTO_UDP, PORT_IKE_NATT, ANY_PORT, "IKE and ESP behind NAT");
-	accept_ports(r, out, IPPROTO_UDP, ANY_PORT, PORT_IKE, "IKE");
-	accept_ports(r, out, IPPROTO_UDP, ANY_PORT, PORT_IKE_NATT, "IKE and ESP behind NAT");
 	for (int i = 0; i < 2; i++) {
 		struct rs_chain *c = i ? out : in;
 
-		accept_ports(r, c, IPPROTO_ESP, ANY_PORT, ANY_PORT, "ESP");
-		accept_ports(r, c, IPPROTO_AH, ANY_PORT, ANY_PORT, "AH");
+		for (int k = 0; k < EXEMPT_N_IKE; k++)
+			accept_ports(r, c, &exempt_ike[k], i);
+		accept_ports(r, c, &esp, false);
+		accept_ports(r, c, &ah, false);
 		neighbour_render(r, c);
 		level_render(r, c, level, !i);
 	}
+	wide_render(r, rs_chain_add(r, EXEMPT_WIDE, "inbound, at every level"));
 }
 
 /* ---- lifeline ---- */
@@ -164,19 +184,16 @@ static bool is_fact(const struct host_facts *f, enum fact_kind kind, const struc
 
 static void servers_add(struct ruleset *r, struct rs_set *s, const struct host_facts *f, uint8_t family)
 {
-	static const struct { unsigned port; const char *comment; } services[] = {
-		{ PORT_DNS, "domain controller: DNS" }, { PORT_KERBEROS, "domain controller: Kerberos" },
-		{ PORT_LDAP, "domain controller: LDAP" }, { PORT_KPASSWD, "domain controller: Kerberos passwords" },
-		{ PORT_LDAPS, "domain controller: LDAP over TLS" },
-	};
+	static const char *const comments[EXEMPT_N_DC] = { "domain controller: DNS", "domain controller: Kerberos",
+		"domain controller: LDAP", "domain controller: Kerberos passwords", "domain controller: LDAP over TLS" };
 
 	for (size_t i = 0; i < f->n_addrs[FACT_DC]; i++)
-		for (size_t k = 0; k < sizeof(services) / sizeof(services[0]); k++)
+		for (size_t k = 0; k < EXEMPT_N_DC; k++)
 			if (f->addrs[FACT_DC][i].family == family)
-				server_add(r, s, &f->addrs[FACT_DC][i], services[k].port, services[k].comment);
+				server_add(r, s, &f->addrs[FACT_DC][i], exempt_dc[k].dport, comments[k]);
 	for (size_t i = 0; i < f->n_addrs[FACT_DNS]; i++)
 		if (f->addrs[FACT_DNS][i].family == family && !is_fact(f, FACT_DC, &f->addrs[FACT_DNS][i]))
-			server_add(r, s, &f->addrs[FACT_DNS][i], PORT_DNS, "DNS server");
+			server_add(r, s, &f->addrs[FACT_DNS][i], exempt_dc[0].dport, "DNS server");
 }
 
 static bool has_family(const struct host_facts *f, uint8_t family)
@@ -219,24 +236,23 @@ static void servers_render(struct ruleset *r, struct rs_chain *in, struct rs_cha
 	rs_rule_end(r, rule, RS_ACCEPT, NULL, "answers of the servers");
 }
 
-static void dhcp_rule(struct ruleset *r, struct rs_chain *c, uint8_t family, unsigned dport, unsigned sport,
-    const char *comment)
+static void dhcp_rule(struct ruleset *r, struct rs_chain *c, const struct exempt_port *p)
 {
 	struct rs_rule *rule = rs_rule_add(r, c);
 
-	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, family, 0);
-	rs_match_num(r, rule, RS_L4PROTO, RS_EQ, IPPROTO_UDP, 0);
-	rs_match_num(r, rule, RS_DPORT, RS_EQ, dport, 0);
-	rs_match_num(r, rule, RS_SPORT, RS_RANGE, sport, sport);	/* see rs_match_num */
-	rs_rule_end(r, rule, RS_ACCEPT, NULL, comment);
+	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, p->family, 0);
+	rs_match_num(r, rule, RS_L4PROTO, RS_EQ, p->protocol, 0);
+	rs_match_num(r, rule, RS_DPORT, RS_EQ, p->dport, 0);
+	rs_match_num(r, rule, RS_SPORT, RS_RANGE, p->sport, p->sport);	/* see rs_match_num */
+	rs_rule_end(r, rule, RS_ACCEPT, NULL, p->comment);
 }
 
 void dhcp_render(struct ruleset *r, struct rs_chain *in, struct rs_chain *out)
 {
-	dhcp_rule(r, in, AF_INET, 68, 67, "DHCP answers");
-	dhcp_rule(r, in, AF_INET6, 546, 547, "DHCPv6 answers");
-	dhcp_rule(r, out, AF_INET, 67, 68, "DHCP");
-	dhcp_rule(r, out, AF_INET6, 547, 546, "DHCPv6");
+	for (int i = 0; i < EXEMPT_N_DHCP; i++)
+		dhcp_rule(r, in, &exempt_dhcp_in[i]);
+	for (int i = 0; i < EXEMPT_N_DHCP; i++)
+		dhcp_rule(r, out, &exempt_dhcp_out[i]);
 }
 
 void lifeline_render(struct ruleset *r, const struct host_facts *facts)

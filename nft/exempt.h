@@ -3,6 +3,9 @@
 #ifndef NFT_EXEMPT_H
 #define NFT_EXEMPT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "nft/action.h"
 
 struct host_facts;
@@ -11,10 +14,31 @@ struct ruleset;
 
 #define EXEMPT_IN	"exempt_in"
 #define EXEMPT_OUT	"exempt_out"
+#define EXEMPT_WIDE	"exempt_wide"	/* of exempt_in, for packets not to an address of this host */
 #define LIFELINE_IN	"lifeline_in"
 #define LIFELINE_OUT	"lifeline_out"
 #define ROUTED		"routed"
 #define DIALUP		"dialup"
+
+/* What passes by protocol and ports alone; a port 0 is any, family 0 both. */
+struct exempt_port {
+	uint8_t		 family, protocol;
+	uint16_t	 dport, sport;
+	const char	*comment;
+};
+#define EXEMPT_N_IKE	2
+#define EXEMPT_N_LEVEL	5
+#define EXEMPT_N_DHCP	2
+#define EXEMPT_N_DC	5
+/* As inbound packets have them; outbound the ports are swapped. */
+extern const struct exempt_port exempt_ike[EXEMPT_N_IKE];
+extern const struct exempt_port exempt_dhcp_in[EXEMPT_N_DHCP], exempt_dhcp_out[EXEMPT_N_DHCP];	/* each as they are */
+extern const struct exempt_port exempt_level[EXEMPT_N_LEVEL];	/* both ways: RSVP and Kerberos */
+/* Services of a domain controller, TCP and UDP; the first one also of a DNS server. */
+extern const struct exempt_port exempt_dc[EXEMPT_N_DC];
+#define EXEMPT_ND_LO	133	/* types of ICMPv6, RFC 4861: router and neighbour solicitation and advertisement */
+#define EXEMPT_ND_HI	136
+bool exempt_level_ports(unsigned level);	/* exempt_level passes */
 
 /* The three base chains, empty. */
 void bases_render(struct ruleset *r, struct rs_chain *base[static ACT_N_HOOKS]);
@@ -24,7 +48,9 @@ void jump_render(struct ruleset *r, struct rs_chain *c, const char *to);
 /* Loopback, IKE, ESP, AH, neighbour discovery, and what level 0..3 exempts:
  *                        0       1       2      3
  *   broadcast, multicast both    both    in     in
- *   RSVP, Kerberos       both    -       both   -       */
+ *   RSVP, Kerberos       both    -       both   -
+ * Inbound broadcasts and multicasts have a chain of their own: asking for them is dear, and
+ * packets to an address of this host can go past it. */
 void exempt_render(struct ruleset *r, unsigned level);
 
 void loopback_render(struct ruleset *r, struct rs_chain *in, struct rs_chain *out);

@@ -22,7 +22,11 @@
  * The guard holds those elements as they will be, and before them, so that it drops nothing which the new
  * rules let through, those that come first for some of the same packets and do not drop, as plain
  * acceptance.  It lets everything else through: a packet that it should stop has one of those elements
- * as its first among the new ones, for what is neither added nor put in again is there in the old rules as well. */
+ * as its first among the new ones, for what is neither added nor put in again is there in the old rules as well.
+ *
+ * Two chains of one hook may look up the same maps in the same order, of which one leaves some out: what a packet
+ * meets is said for each chain, and the guard holds what any of them needs.  More of the second kind does no harm:
+ * what is before the first match of a packet in its chain does not match it. */
 #include "nft/guard.h"
 
 #include <stdlib.h>
@@ -38,14 +42,19 @@ struct elements {
 	size_t			 n, size;
 };
 
-/* A map where a filter chain looks it up. */
-struct place {
-	const struct rs_chain	*chain;
-	const struct rs_lookup	*lookup;
+/* A map that filter chains look up. */
+struct map {
 	const struct rs_set	*set;
 	struct elements		 added, opened, guarded;
 	uint8_t			*marks;		/* of set's elements: enum mark */
 	bool			 used;		/* any marks */
+};
+
+/* Where one of them does. */
+struct place {
+	const struct rs_chain	*chain;
+	const struct rs_lookup	*lookup;
+	struct map		*map;
 };
 
 enum mark { MARK_NONE, MARK_GUARD, MARK_PASS };
@@ -53,8 +62,9 @@ enum mark { MARK_NONE, MARK_GUARD, MARK_PASS };
 struct plan {
 	const struct rs_changes	*c;
 	struct place		*places;	/* chain by chain, in order */
-	size_t			 n_places, n_guarded;
-	struct place		*last;		/* of the last change */
+	struct map		*maps;
+	size_t			 n_places, n_maps, n_guarded;
+	struct map		*last;		/* of the last change */
 	const struct rs_set	*harmless;	/* where the last change was, not looked up by filters */
 	bool			 all;		/* cannot be told apart: guard everything */
 	struct err		*err;
@@ -96,7 +106,7 @@ static bool is_filter_chain(const struct rs_chain *c)
 	return false;
 }
 
-/* Entered from a base chain, never left; looks up each map once. */
+/* Entered from a base chain, never left. */
 static bool filter_chain_plain(const struct ruleset *r, const struct rs_chain *c)
 {
 	for (size_t i = 0; i < c->n_rules; i++) {
@@ -119,12 +129,31 @@ static bool filter_chain_plain(const struct ruleset *r, const struct rs_chain *c
 	return c->hook == RS_HOOK_NONE;
 }
 
-static struct place *place_find(const struct plan *p, const char *set)
+static struct map *map_find(const struct plan *p, const char *set)
 {
-	for (size_t i = 0; i < p->n_places; i++)
-		if (!strcmp(p->places[i].set->name, set))
-			return &p->places[i];
+	for (size_t i = 0; i < p->n_maps; i++)
+		if (!strcmp(p->maps[i].set->name, set))
+			return &p->maps[i];
 	return NULL;
+}
+
+/* False: the chain cannot be followed.  Chains may share maps, as a packet enters one of them. */
+static bool place_add(struct plan *p, const struct rs_chain *c, const struct rs_lookup *l)
+{
+	const struct rs_set *s = ruleset_set(p->c->want, l->set);
+	struct map *m = map_find(p, l->set);
+
+	for (size_t i = p->n_places; m && i-- > 0 && p->places[i].chain == c;)
+		if (p->places[i].map == m)
+			return false;
+	if (!s)
+		return false;
+	if (!m) {
+		m = &p->maps[p->n_maps++];
+		m->set = s;
+	}
+	p->places[p->n_places++] = (struct place){ c, l, m };
+	return true;
 }
 
 static int places_find(struct plan *p)
@@ -135,7 +164,8 @@ static int places_find(struct plan *p)
 	for (size_t i = 0; i < r->n_chains; i++)
 		n += r->chains[i]->n_rules;
 	p->places = calloc(n + 1, sizeof(*p->places));
-	if (!p->places)
+	p->maps = calloc(n + 1, sizeof(*p->maps));
+	if (!p->places || !p->maps)
 		return err_nomem(p->err);
 	for (size_t i = 0; i < r->n_chains && !p->all; i++) {
 		const struct rs_chain *c = r->chains[i];
@@ -143,16 +173,9 @@ static int places_find(struct plan *p)
 		if (!is_filter_chain(c))
 			continue;
 		p->all |= !filter_chain_plain(r, c);
-		for (size_t k = 0; k < c->n_rules && !p->all; k++) {
-			const struct rs_lookup *l = c->rules[k].verdict == RS_VMAP ? c->rules[k].vmap : NULL;
-			const struct rs_set *s = l ? ruleset_set(r, l->set) : NULL;
-
-			if (!l)
-				continue;
-			p->all |= !s || place_find(p, l->set);
-			if (!p->all)
-				p->places[p->n_places++] = (struct place){ .chain = c, .lookup = l, .set = s };
-		}
+		for (size_t k = 0; k < c->n_rules && !p->all; k++)
+			if (c->rules[k].verdict == RS_VMAP)
+				p->all = !place_add(p, c, c->rules[k].vmap);
 	}
 	return 0;
 }
@@ -204,14 +227,14 @@ static int change_see(const struct rs_difference *d, void *cookie)
 {
 	struct plan *p = cookie;
 	const struct ruleset *r = p->c->want;
-	struct place *at = p->last;
+	struct map *at = p->last;
 
 	if (d->what != RS_DIFF_ELEMENT || !d->want_set || !d->have_set)
 		p->all = true;
 	if (p->all)
 		return 1;
 	if (!at || at->set != d->want_set)
-		p->last = at = place_find(p, d->want_set->name);
+		p->last = at = map_find(p, d->want_set->name);
 	if (!at && p->harmless != d->want_set) {
 		p->all = !set_only_accepts(r, d->want_set->name);
 		p->harmless = d->want_set;
@@ -231,7 +254,7 @@ static int change_see(const struct rs_difference *d, void *cookie)
 
 /* ---- what the guard holds ---- */
 
-static int mark(struct plan *p, struct place *at, const struct rs_element *e, enum mark m)
+static int mark(struct plan *p, struct map *at, const struct rs_element *e, enum mark m)
 {
 	if (!at->marks)
 		at->marks = calloc(at->set->n_elements, 1);
@@ -243,48 +266,64 @@ static int mark(struct plan *p, struct place *at, const struct rs_element *e, en
 	return 0;
 }
 
-/* Added here, with something opened further down. */
-static int added_guard(struct plan *p, struct place *at)
+static bool is_guarded(const struct map *at, const struct rs_element *e)
 {
+	return at->marks && at->marks[e - at->set->elements] == MARK_GUARD;
+}
+
+/* Added here, with something opened further down. */
+static int added_guard(struct plan *p, const struct place *at)
+{
+	struct map *m = at->map;
 	struct overlap o;
 	int rc = 0;
 
-	for (struct place *q = at + 1; rc == 0 && at->added.n && q < p->places + p->n_places && q->chain == at->chain; q++) {
-		if (!q->opened.n)
+	for (const struct place *q = at + 1; m->added.n && q < p->places + p->n_places && q->chain == at->chain; q++) {
+		if (!q->map->opened.n)
 			continue;
-		if (overlap_make(&o, q->lookup, q->opened.all, q->opened.n, at->lookup, p->err) < 0)
+		if (overlap_make(&o, q->lookup, q->map->opened.all, q->map->opened.n, at->lookup, p->err) < 0)
 			return -1;
-		for (size_t i = 0; rc == 0 && i < at->added.n; i++)
-			if (overlap_has(&o, at->added.all[i]->key))
-				rc = elements_add(p, &at->guarded, at->added.all[i]);
+		for (size_t i = 0; rc == 0 && i < m->added.n; i++)
+			if (!is_guarded(m, m->added.all[i]) && overlap_has(&o, m->added.all[i]->key))
+				rc = elements_add(p, &m->guarded, m->added.all[i]) < 0 ? -1 : mark(p, m, m->added.all[i], MARK_GUARD);
 		overlap_free(&o);
+		if (rc < 0)
+			return -1;
 	}
-	for (size_t i = 0; rc == 0 && i < at->guarded.n; i++)
-		rc = mark(p, at, at->guarded.all[i], MARK_GUARD);
-	p->n_guarded += at->guarded.n;
-	return rc;
+	return 0;
+}
+
+static int changed_guard(struct plan *p, struct map *m)
+{
+	for (size_t i = 0; i < m->guarded.n; i++)
+		if (mark(p, m, m->guarded.all[i], MARK_GUARD) < 0)
+			return -1;
+	return 0;
 }
 
 /* What comes before them for some of the same packets, and does not drop. */
 static int earlier_pass(struct plan *p, const struct place *at)
 {
+	const struct elements *guarded = &at->map->guarded;
 	struct overlap o;
 	int rc = 0;
 
-	for (struct place *q = p->places; rc == 0 && at->guarded.n && q < at; q++) {
+	for (const struct place *q = p->places; rc == 0 && guarded->n && q < at; q++) {
+		const struct rs_set *s = q->map->set;
+
 		if (q->chain != at->chain)
 			continue;
-		if (overlap_make(&o, at->lookup, at->guarded.all, at->guarded.n, q->lookup, p->err) < 0)
+		if (overlap_make(&o, at->lookup, guarded->all, guarded->n, q->lookup, p->err) < 0)
 			return -1;
-		for (size_t i = 0; rc == 0 && i < q->set->n_elements; i++)
-			if (may_pass(&q->set->elements[i]) && overlap_has(&o, q->set->elements[i].key))
-				rc = mark(p, q, &q->set->elements[i], MARK_PASS);
+		for (size_t i = 0; rc == 0 && i < s->n_elements; i++)
+			if (may_pass(&s->elements[i]) && overlap_has(&o, s->elements[i].key))
+				rc = mark(p, q->map, &s->elements[i], MARK_PASS);
 		overlap_free(&o);
 	}
 	return rc;
 }
 
-static void set_view(struct ruleset *g, const struct place *at)
+static void set_view(struct ruleset *g, const struct map *at)
 {
 	struct rs_set *s = arena_memdup(g->arena, at->set, sizeof(*s)), **all;
 
@@ -318,14 +357,14 @@ static void filter_chain_view(const struct plan *p, struct ruleset *g, struct rs
 	size_t n = 0, n_rules = c->n_rules;
 
 	for (size_t i = 0; i < n_rules; i++)
-		if (rules[i].verdict == RS_VMAP && place_find(p, rules[i].vmap->set)->guarded.n)
+		if (rules[i].verdict == RS_VMAP && map_find(p, rules[i].vmap->set)->guarded.n)
 			n = i + 1;
 	c->rules = NULL;
 	c->n_rules = 0;
 	for (size_t i = 0; i < n; i++) {
 		struct rs_rule *rule;
 
-		if (rules[i].verdict == RS_VMAP ? !place_find(p, rules[i].vmap->set)->used : rules[i].verdict == RS_DROP)
+		if (rules[i].verdict == RS_VMAP ? !map_find(p, rules[i].vmap->set)->used : rules[i].verdict == RS_DROP)
 			continue;
 		rule = rs_rule_add(g, c);
 		if (!rule)
@@ -355,7 +394,7 @@ static int view_make(struct ruleset **ret, const struct plan *p)
 			filter_chain_view(p, g, c);
 	}
 	for (size_t i = 0; i < r->n_sets; i++) {
-		struct place plain = { .set = r->sets[i] }, *at = place_find(p, r->sets[i]->name);
+		const struct map plain = { .set = r->sets[i] }, *at = map_find(p, r->sets[i]->name);
 		struct rs_set **all = at ? NULL : arena_grow(g->arena, g->sets, g->n_sets, sizeof(*all));
 
 		if (at && at->used)
@@ -379,16 +418,21 @@ static int view_make(struct ruleset **ret, const struct plan *p)
 
 static int some_plan(struct ruleset **ret, struct plan *p)
 {
-	struct place *end = p->places + p->n_places;
+	const struct place *end = p->places + p->n_places;
 
-	for (struct place *at = p->places; at < end; at++)
+	for (size_t i = 0; i < p->n_maps; i++)
+		if (changed_guard(p, &p->maps[i]) < 0)
+			return -1;
+	for (const struct place *at = p->places; at < end; at++)
 		if (added_guard(p, at) < 0)
 			return -1;
+	for (size_t i = 0; i < p->n_maps; i++)
+		p->n_guarded += p->maps[i].guarded.n;
 	if (!p->n_guarded) {
 		*ret = NULL;
 		return 0;
 	}
-	for (struct place *at = p->places; at < end; at++)
+	for (const struct place *at = p->places; at < end; at++)
 		if (earlier_pass(p, at) < 0)
 			return -1;
 	return view_make(ret, p);
@@ -409,12 +453,13 @@ int guard_plan(struct ruleset **ret, const struct rs_changes *c, struct err *err
 		*ret = ruleset_share(c->want);
 	else if (rc == 0)
 		rc = some_plan(ret, &p);
-	for (size_t i = 0; i < p.n_places; i++) {
-		free(p.places[i].added.all);
-		free(p.places[i].opened.all);
-		free(p.places[i].guarded.all);
-		free(p.places[i].marks);
+	for (size_t i = 0; i < p.n_maps; i++) {
+		free(p.maps[i].added.all);
+		free(p.maps[i].opened.all);
+		free(p.maps[i].guarded.all);
+		free(p.maps[i].marks);
 	}
+	free(p.maps);
 	free(p.places);
 	return rc;
 }

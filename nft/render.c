@@ -20,10 +20,24 @@ static void match_family(struct ruleset *r, struct rs_rule *rule, uint8_t family
 	rs_match_num(r, rule, RS_NFPROTO, RS_EQ, family, 0);
 }
 
+/* Where the filters of one hook and family go.  Asking whether a packet's own side is this host
+ * costs as much as several lookups: where more than one rule would ask, the base chain does so
+ * once, and sends what is of this host to a chain of its own with all the rules, the rest
+ * to one without those for this host.  Both look up the same maps. */
+struct places {
+	struct rs_chain	*all;		/* every packet; or, with mine, those that are not of this host */
+	struct rs_chain	*mine;		/* NULL: not told apart */
+};
+
+static bool of_this_host(const struct specific *f)
+{
+	return f->src.me || f->dst.me;
+}
+
 /* What stands in front of the lookup: the family last, where nft(8) itself would put
  * it, so that its listing reads in as the same rules.  A forwarded packet's
- * connection is the one it leaves by. */
-static struct rs_rule *rule_begin(struct ruleset *r, struct rs_chain *c, const struct specific *f)
+ * connection is the one it leaves by.  known: this host's side has been asked for. */
+static struct rs_rule *rule_begin(struct ruleset *r, struct rs_chain *c, const struct specific *f, bool known)
 {
 	const struct rs_lookup l = { .set = DIALUP, .invert = f->conntype == IPSEC_CONN_LAN, .n_keys = 1,
 		.keys = { { f->hook == ACT_IN ? RS_IIFTYPE : RS_OIFTYPE, 16 } } };
@@ -31,9 +45,9 @@ static struct rs_rule *rule_begin(struct ruleset *r, struct rs_chain *c, const s
 
 	if (f->conntype != IPSEC_CONN_ALL)
 		rs_match_set(r, rule, &l);
-	if (f->src.me)
+	if (f->src.me && !known)
 		rs_match_num(r, rule, RS_SADDR_TYPE, RS_EQ, RTN_LOCAL, 0);
-	if (f->dst.me)
+	if (f->dst.me && !known)
 		rs_match_num(r, rule, RS_DADDR_TYPE, RS_EQ, RTN_LOCAL, 0);
 	match_family(r, rule, f->family);
 	return rule;
@@ -54,10 +68,10 @@ static void match_port(struct ruleset *r, struct rs_rule *rule, enum rs_field fi
 }
 
 /* Ranges, and filters that look at nothing a map could be keyed by. */
-static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct specific *f, unsigned diagnostics)
+static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct specific *f, bool known, unsigned diagnostics)
 {
 	const bool v4 = f->family == AF_INET;
-	struct rs_rule *rule = rule_begin(r, c, f);
+	struct rs_rule *rule = rule_begin(r, c, f, known);
 
 	if (!f->src.any && !f->src.me)
 		rs_match_addr(r, rule, v4 ? RS_SADDR4 : RS_SADDR6, f->src.lo, f->src.hi);
@@ -73,7 +87,15 @@ static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct speci
 		rule->origin = f->written->kept;
 }
 
-static struct rs_set *map_begin(struct ruleset *r, struct rs_chain *c, const struct specific *f, unsigned part)
+static void plain_rules(struct ruleset *r, const struct places *p, const struct specific *f, unsigned diagnostics)
+{
+	if (p->mine)
+		plain_rule(r, p->mine, f, true, diagnostics);
+	if (!p->mine || !of_this_host(f))
+		plain_rule(r, p->all, f, false, diagnostics);
+}
+
+static struct rs_set *map_begin(struct ruleset *r, const struct places *p, const struct specific *f, unsigned part)
 {
 	char name[SHAPE_NAME], comment[RS_COMMENT_MAX + 1];
 	struct rs_lookup l;
@@ -81,7 +103,10 @@ static struct rs_set *map_begin(struct ruleset *r, struct rs_chain *c, const str
 	shape_name(f, part, name);
 	shape_words(f, part, comment);
 	shape_lookup(&l, f, name);
-	rs_rule_vmap(r, rule_begin(r, c, f), &l);
+	if (p->mine)
+		rs_rule_vmap(r, rule_begin(r, p->mine, f, true), &l);
+	if (!p->mine || !of_this_host(f))
+		rs_rule_vmap(r, rule_begin(r, p->all, f, false), &l);
 	return rs_set_add(r, &l, true, comment);
 }
 
@@ -108,8 +133,19 @@ static size_t map_count(const struct unfold *x, size_t i, size_t end)
 	return n;
 }
 
+static bool is_plain(const struct specific *f)
+{
+	return f->range || !f->n_keys;
+}
+
+/* How many from the i-th on are one rule. */
+static size_t unit_count(const struct unfold *x, size_t i, size_t end)
+{
+	return is_plain(unfold_at(x, i)) ? 1 : map_count(x, i, end);
+}
+
 /* The filters from i to end, of one hook and family, in order. */
-static void filters_render(const struct unfold *x, struct rs_chain *c, size_t i, size_t end)
+static void filters_render(const struct unfold *x, const struct places *p, size_t i, size_t end)
 {
 	const struct specific *last = NULL;
 	struct rs_set *map = NULL;
@@ -117,13 +153,13 @@ static void filters_render(const struct unfold *x, struct rs_chain *c, size_t i,
 
 	while (i < end) {
 		const struct specific *f = unfold_at(x, i);
-		const size_t next = f->range || !f->n_keys ? i + 1 : i + map_count(x, i, end);
+		const size_t next = i + unit_count(x, i, end);
 
-		if (f->range || !f->n_keys) {
-			plain_rule(x->r, c, f, x->o->diagnostics);
+		if (is_plain(f)) {
+			plain_rules(x->r, p, f, x->o->diagnostics);
 		} else {
 			part = last && specific_same_shape(last, f) ? part + 1 : 1;
-			map = map_begin(x->r, c, f, part);
+			map = map_begin(x->r, p, f, part);
 			rs_elements_reserve(x->r, map, next - i);
 			for (size_t k = i; k < next; k++)
 				element_add(x->r, map, unfold_at(x, k), x->o->diagnostics);
@@ -133,34 +169,108 @@ static void filters_render(const struct unfold *x, struct rs_chain *c, size_t i,
 	}
 }
 
-static void goto_family(struct ruleset *r, struct rs_chain *base, uint8_t family, const char *chain)
-{
-	struct rs_rule *rule = rs_rule_add(r, base);
+/* ---- hooks and families ---- */
 
-	match_family(r, rule, family);
-	if (rule)
-		rule->counter = false;
-	rs_rule_end(r, rule, RS_GOTO, chain, "");
+#define MAX_GROUPS	(2 * ACT_N_HOOKS)
+
+/* The filters of one hook and family. */
+struct group {
+	size_t		 begin, end;
+	size_t		 n_mine, n_others;	/* rules for packets of this host, and for all */
+};
+
+static const struct specific *group_first(const struct unfold *x, const struct group *g)
+{
+	return unfold_at(x, g->begin);
 }
 
-static int all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS], struct err *err)
+static bool has_mine(const struct group *g)
+{
+	return g->n_mine > 1;
+}
+
+static bool has_all(const struct group *g)
+{
+	return g->n_others || !has_mine(g);
+}
+
+static size_t groups_find(struct group ret[static MAX_GROUPS], const struct unfold *x)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < x->n_order; n++) {
+		const struct specific *f = unfold_at(x, i), *g;
+		size_t end = i;
+
+		while (end < x->n_order && (g = unfold_at(x, end))->hook == f->hook && g->family == f->family)
+			end++;
+		ret[n] = (struct group){ .begin = i, .end = end };
+		for (; i < end; i += unit_count(x, i, end))
+			++*(of_this_host(unfold_at(x, i)) ? &ret[n].n_mine : &ret[n].n_others);
+	}
+	return n;
+}
+
+#define GROUP_NAME	16
+
+static void group_name(char out[static GROUP_NAME], const struct specific *f, bool mine)
+{
+	snprintf(out, GROUP_NAME, "%s%c%s", act_hook_names[f->hook], f->family == AF_INET ? '4' : '6', mine ? "_me" : "");
+}
+
+/* mine: only packets whose own side is this host. */
+static void goto_group(const struct unfold *x, struct rs_chain *base, const struct specific *f, bool mine)
+{
+	struct rs_rule *rule = rs_rule_add(x->r, base);
+	char name[GROUP_NAME];
+
+	group_name(name, f, mine);
+	match_family(x->r, rule, f->family);
+	if (mine)
+		rs_match_num(x->r, rule, f->hook == ACT_IN ? RS_DADDR_TYPE : RS_SADDR_TYPE, RS_EQ, RTN_LOCAL, 0);
+	if (rule)
+		rule->counter = false;
+	rs_rule_end(x->r, rule, RS_GOTO, name, "");
+}
+
+/* Packets to this host's own addresses are no broadcasts: they need not be asked for that. */
+static void base_render(const struct unfold *x, struct rs_chain *base, enum act_hook hook, const struct group *groups, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (group_first(x, &groups[i])->hook == hook && has_mine(&groups[i]))
+			goto_group(x, base, group_first(x, &groups[i]), true);
+	if (hook == ACT_IN)
+		jump_render(x->r, base, EXEMPT_WIDE);
+	for (size_t i = 0; i < n; i++)
+		if (group_first(x, &groups[i])->hook == hook && has_all(&groups[i]))
+			goto_group(x, base, group_first(x, &groups[i]), false);
+}
+
+static void group_render(const struct unfold *x, const struct group *g)
+{
+	struct places p = { 0 };
+	char name[GROUP_NAME];
+
+	if (has_mine(g)) {
+		group_name(name, group_first(x, g), true);
+		p.mine = rs_chain_add(x->r, name, "filters for packets of this host, most specific first");
+	}
+	if (has_all(g)) {
+		group_name(name, group_first(x, g), false);
+		p.all = rs_chain_add(x->r, name, has_mine(g) ? "filters for all other packets, most specific first" :
+		    "filters, most specific first");
+	}
+	filters_render(x, &p, g->begin, g->end);
+}
+
+/* The chains of the actions in use, and the set that tells connections apart. */
+static void targets_render(const struct unfold *x)
 {
 	bool used[ACT_N_KINDS][ACT_N_HOOKS] = { 0 }, conntype = false;
-	char name[16];
-	size_t end;
 
-	if (unfold_sort(x, err) < 0)
-		return -1;
-	for (size_t i = 0; i < x->n_order; i = end) {
-		const struct specific *f = unfold_at(x, i), *g;
-
-		for (end = i; end < x->n_order && (g = unfold_at(x, end))->hook == f->hook && g->family == f->family; end++) {
-			used[g->kind][f->hook] = true;
-			conntype |= g->conntype != IPSEC_CONN_ALL;
-		}
-		snprintf(name, sizeof(name), "%s%c", act_hook_names[f->hook], f->family == AF_INET ? '4' : '6');
-		goto_family(x->r, base[f->hook], f->family, name);
-		filters_render(x, rs_chain_add(x->r, name, "filters, most specific first"), i, end);
+	for (size_t i = 0; i < x->n_order; i++) {
+		used[unfold_at(x, i)->kind][unfold_at(x, i)->hook] = true;
+		conntype |= unfold_at(x, i)->conntype != IPSEC_CONN_ALL;
 	}
 	for (int k = 0; k < ACT_N_KINDS; k++)
 		for (int h = 0; h < ACT_N_HOOKS; h++)
@@ -168,6 +278,21 @@ static int all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOK
 				action_render(x->r, (enum act_kind)k, (enum act_hook)h, x->o->diagnostics);
 	if (conntype)
 		dialup_render(x->r);
+}
+
+static int all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS], struct err *err)
+{
+	struct group groups[MAX_GROUPS];
+	size_t n;
+
+	if (unfold_sort(x, err) < 0)
+		return -1;
+	n = groups_find(groups, x);
+	for (int h = 0; h < ACT_N_HOOKS; h++)
+		base_render(x, base[h], (enum act_hook)h, groups, n);
+	for (size_t i = 0; i < n; i++)
+		group_render(x, &groups[i]);
+	targets_render(x);
 	return 0;
 }
 

@@ -103,16 +103,29 @@ static struct ruleset *policy_make(const struct filter *f, size_t n, const char 
 
 /* ---- what a packet can meet ---- */
 
+static bool is_among(const char *const *names, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+/* The chain for packets of this host comes first and has all the maps of its hook; the one for the others
+ * has some of them in the same order. */
 static size_t maps_find(const char *names[static MAX_MAPS], const struct ruleset *r)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < r->n_chains; i++)
-		for (size_t k = 0; k < r->chains[i]->n_rules; k++)
-			if (r->chains[i]->rules[k].verdict == RS_VMAP) {
-				assert_true(n < MAX_MAPS);
-				names[n++] = r->chains[i]->rules[k].vmap->set;
-			}
+		for (size_t k = 0; k < r->chains[i]->n_rules; k++) {
+			const struct rs_rule *rule = &r->chains[i]->rules[k];
+
+			if (rule->verdict != RS_VMAP || is_among(names, n, rule->vmap->set))
+				continue;
+			assert_true(n < MAX_MAPS);
+			names[n++] = rule->vmap->set;
+		}
 	return n;
 }
 
@@ -182,10 +195,15 @@ static size_t packets_make(struct place *ret)
 		memcpy(ret[n].h.src, "\x0a\x00\x01", 3);
 		ret[n].h.src[3] = (uint8_t)(i % 2);
 		ret[n++].at = (struct judge_place){ .hook = RS_HOOK_FORWARD, .iif = 2, .oif = 3, .leaves_protected = protected };
+		/* From and to addresses that are not this host's, but at its hooks. */
+		ret[n] = *p;
+		ret[n++].at.src_type = RTN_UNICAST;
+		ret[n] = ret[n - 3];
+		ret[n++].at.dst_type = RTN_ANYCAST;
 	}
 	return n;
 }
-#define N_PACKETS	(3 * 108)
+#define N_PACKETS	(5 * 108)
 
 static bool drops(const struct ruleset *r, const struct place *p)
 {

@@ -199,6 +199,7 @@ static void test_element(void **state)
 {
 	struct ruleset *r = rendered("store local\nrule block B\nfilter any me tcp * 80\nrule permit P\nfilter any me tcp * *\n"
 	    "filter 10.0.0.9/32 any any * *");
+	struct judge_place elsewhere = at_input;
 	struct packet_head h;
 	struct judgement j;
 
@@ -210,7 +211,7 @@ static void test_element(void **state)
 	assert_int_equal(j.origin->filter.b[0], 1);
 	assert_int_equal(j.origin->store, RENDER_LOCAL);
 	assert_string_equal(j.comment, "f:00000001 r:10000000 s:local B");
-	assert_string_equal(j.chain->name, "in4");
+	assert_string_equal(j.chain->name, "in4_me");
 	assert_string_equal(j.set->name, "in4_dme_p_dp");
 	assert_memory_equal(j.element->key, "\6\0\0\0\0\x50\0\0", 8);
 	assert_null(j.rule);
@@ -235,6 +236,14 @@ static void test_element(void **state)
 	h.protocol = 1;
 	j = judged(r, &h, &at_input);
 	assert_int_equal(j.origin->filter.b[0], 3);
+	/* What is not for this host's addresses meets the filters that do not say so, by the same map. */
+	elsewhere.dst_type = RTN_ANYCAST;
+	j = judged(r, &h, &elsewhere);
+	assert_int_equal(j.origin->filter.b[0], 3);
+	assert_string_equal(j.chain->name, "in4");
+	h.src[3] = 8;
+	j = judged(r, &h, &elsewhere);
+	assert_null(j.origin);
 	ruleset_free(r);
 }
 

@@ -529,8 +529,10 @@ static void test_diff(void **state)
 	    "- element out4_sme_d32: 10.0.0.2 comment \"f:00000002 r:10000000 g:aaaaaaaa B\" : accept\n"
 	    "+ element out4_sme_d32: 10.0.0.2 comment \"f:00000002 r:10000000 g:aaaaaaaa B\" : drop\n");
 	free(text);
-	assert_int_equal(diff_text(c, a, &text), 4);
-	has(text, "+ rule out4: fib saddr type local meta nfproto ipv4 counter drop "
+	/* Two rules for this host alone have a chain of their own. */
+	assert_int_equal(diff_text(c, a, &text), 10);
+	has(text, "+ rule out4_me: meta nfproto ipv4 ip daddr vmap @out4_sme_d32\n");
+	has(text, "+ rule out4_me: meta nfproto ipv4 counter drop "
 	    "comment \"f:00000003 r:10000000 g:aaaaaaaa B\"\n");
 	has(text, "+ chain out6 comment \"filters, most specific first\"\n");
 	free(text);
@@ -652,18 +654,18 @@ static void test_batch_names(void **state)
 
 	(void)state;
 	assert_int_equal(batch_build(&x, a, b, 0, &err), 0);
-	/* the element twice; out4 and out6 emptied and filled with a lookup and a rule, a rule */
+	/* the element twice; out4_me and out6 emptied and filled with a lookup and a rule, a rule */
 	assert_int_equal(x->n_objects, 7);
 	text = object_text(x, x->first_seq);
-	assert_string_equal(text, "empty chain out4");
+	assert_string_equal(text, "empty chain out4_me");
 	free(text);
 	text = object_text(x, x->first_seq + 2);
 	assert_string_equal(text, "delete element 10.0.0.1 . tcp . 80 of map out4_sme_d32_p_dp "
 	    "(filter {00000001-0006-0000-0000-000000000000} of rule {10000000-0003-0000-0000-000000000000})");
 	free(text);
 	text = object_text(x, x->first_seq + 5);
-	has(text, "add rule 'fib saddr type local meta nfproto ipv4 counter drop comment");
-	has(text, "' of chain out4 (filter {00000002-");
+	has(text, "add rule 'meta nfproto ipv4 counter drop comment");
+	has(text, "' of chain out4_me (filter {00000002-");
 	free(text);
 	text = object_text(x, x->first_seq + 99);
 	assert_string_equal(text, "the transaction");
@@ -804,7 +806,7 @@ static void test_same(void **state)
 
 	(void)state;
 	assert_int_equal(ruleset_set(r, "out4_sme_d32")->n_elements, 1);
-	assert_int_equal(ruleset_chain(r, "out4")->n_rules, 2);
+	assert_int_equal(ruleset_chain(r, "out4_me")->n_rules, 2);
 	has(text, "10.0.0.1 comment \"f:00000001 r:20000000 g:aaaaaaaa B\" : drop");
 	has(text, "ip daddr 10.0.0.1-10.0.0.9 counter drop comment \"f:00000002 r:20000000 g:aaaaaaaa B\"");
 	/* Nor is there a chain for what nobody goes to. */
