@@ -186,8 +186,49 @@ static int on_route(const struct nlmsghdr *nlh, void *cookie)
 	return MNL_CB_OK;
 }
 
-/* 1: the table changed meanwhile and the answer is not whole. */
-static int routes_dump(struct mnl_socket *nl, void *buf, struct route_cookie *cookie)
+/* ---- own addresses ----------------------------------------------------------------- */
+
+/* Addresses that packets of others can be for: no loopback, nothing that is for one link alone, and none that duplicate
+ * address detection has not allowed. */
+static int on_address(const struct nlmsghdr *nlh, void *cookie)
+{
+	struct route_cookie *rc = cookie;
+	struct ip_addr a = { 0 };
+	const struct ifaddrmsg *ifa;
+	const struct nlattr *attr, *local = NULL;
+	uint32_t flags;
+
+	if (nlh->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifa))
+		return MNL_CB_OK;
+	ifa = mnl_nlmsg_get_payload(nlh);
+	flags = ifa->ifa_flags;
+	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
+		if (mnl_attr_get_type(attr) == IFA_FLAGS && mnl_attr_get_payload_len(attr) == sizeof(flags))
+			flags = mnl_attr_get_u32(attr);
+		/* IFA_ADDRESS is the other end of a point-to-point link. */
+		if (mnl_attr_get_type(attr) == IFA_LOCAL || (mnl_attr_get_type(attr) == IFA_ADDRESS && !local))
+			local = attr;
+	}
+	a.family = ifa->ifa_family;
+	if ((a.family != AF_INET && a.family != AF_INET6) || ifa->ifa_scope >= RT_SCOPE_LINK || !local ||
+	    (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) || mnl_attr_get_payload_len(local) != (a.family == AF_INET ? 4 : 16))
+		return MNL_CB_OK;
+	memcpy(a.b, mnl_attr_get_payload(local), mnl_attr_get_payload_len(local));
+	if (!hostfacts_usable(&a) || rc->f->n_addrs[FACT_ADDRESS] >= HOSTFACTS_MAX)
+		return MNL_CB_OK;
+	return facts_add(rc->f, FACT_ADDRESS, &a, rc->err) < 0 ? MNL_CB_ERROR : MNL_CB_OK;
+}
+
+/* ---- dumps -------------------------------------------------------------------------- */
+
+struct dump {
+	uint16_t	 type;
+	mnl_cb_t	 each;
+	const char	*what;
+};
+
+/* 1: something changed meanwhile and the answer is not whole. */
+static int dump_once(const struct dump *d, struct mnl_socket *nl, void *buf, struct route_cookie *cookie)
 {
 	unsigned seq = (unsigned)time(NULL), port = mnl_socket_get_portid(nl);
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -195,30 +236,31 @@ static int routes_dump(struct mnl_socket *nl, void *buf, struct route_cookie *co
 	ssize_t n;
 	int r;
 
-	nlh->nlmsg_type = RTM_GETROUTE;
+	nlh->nlmsg_type = d->type;
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	nlh->nlmsg_seq = seq;
+	/* struct ifaddrmsg is shorter and begins with the family, too. */
 	rt = mnl_nlmsg_put_extra_header(nlh, sizeof(*rt));
 	rt->rtm_family = AF_UNSPEC;
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return err_set(cookie->err, ERR_SYSTEM, "cannot ask for the routes: %s", strerror(errno));
+		return err_set(cookie->err, ERR_SYSTEM, "cannot ask for the %s: %s", d->what, strerror(errno));
 	do {
 		n = mnl_socket_recvfrom(nl, buf, ANSWER_MAX);
 		if (n < 0)
-			return err_set(cookie->err, ERR_SYSTEM, "cannot read the routes: %s", strerror(errno));
+			return err_set(cookie->err, ERR_SYSTEM, "cannot read the %s: %s", d->what, strerror(errno));
 		cookie->err->code = ERR_NONE;
-		r = mnl_cb_run(buf, (size_t)n, seq, port, on_route, cookie);
+		r = mnl_cb_run(buf, (size_t)n, seq, port, d->each, cookie);
 	} while (r > MNL_CB_STOP);
 	if (r == MNL_CB_STOP)
 		return 0;
 	if (cookie->err->code != ERR_NONE)
 		return -1;
 	r = errno == EINTR ? 1 : -1;
-	err_set(cookie->err, ERR_SYSTEM, "cannot read the routes: %s", strerror(errno));
+	err_set(cookie->err, ERR_SYSTEM, "cannot read the %s: %s", d->what, strerror(errno));
 	return r;
 }
 
-static int gateways_find(struct host_facts *f, struct err *err)
+static int dump(const struct dump *d, struct host_facts *f, struct err *err)
 {
 	struct route_cookie cookie = { f, err };
 	void *buf = malloc(ANSWER_MAX);
@@ -232,7 +274,7 @@ static int gateways_find(struct host_facts *f, struct err *err)
 		if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
 			rc = err_set(err, ERR_SYSTEM, "cannot open a routing socket: %s", strerror(errno));
 		else
-			rc = routes_dump(nl, buf, &cookie);
+			rc = dump_once(d, nl, buf, &cookie);
 		if (nl)
 			mnl_socket_close(nl);
 	}
@@ -258,6 +300,7 @@ static int facts_choose(struct host_facts *f, const struct host_facts *conf, con
 
 int hostfacts_find(struct host_facts **ret, const struct conf *c, struct err *err)
 {
+	static const struct dump routes = { RTM_GETROUTE, on_route, "routes" }, addresses = { RTM_GETADDR, on_address, "addresses" };
 	struct host_facts *found = facts_new(), *f = facts_new();
 	int rc = -1;
 
@@ -265,7 +308,8 @@ int hostfacts_find(struct host_facts **ret, const struct conf *c, struct err *er
 		err_nomem(err);
 		goto out;
 	}
-	if (resolv_find(found, err) < 0 || dhcp_find(found, err) < 0 || gateways_find(found, err) < 0)
+	if (resolv_find(found, err) < 0 || dhcp_find(found, err) < 0 || dump(&routes, found, err) < 0 ||
+	    dump(&addresses, found, err) < 0)
 		goto out;
 	if (facts_choose(f, c ? c->facts : NULL, found, err) < 0)
 		goto out;

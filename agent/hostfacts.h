@@ -1,6 +1,6 @@
-/* agent/hostfacts.h - find this host's DNS servers, gateways, DHCP servers.  SHELL.
+/* agent/hostfacts.h - find this host's addresses, DNS servers, gateways, DHCP servers.  SHELL.
  * resolv.conf (systemd-resolved's real servers behind its stub), default routes
- * by rtnetlink, DHCP leases of networkd, dhclient and NetworkManager. */
+ * and addresses by rtnetlink, DHCP leases of networkd, dhclient and NetworkManager. */
 #ifndef AGENT_HOSTFACTS_H
 #define AGENT_HOSTFACTS_H
 

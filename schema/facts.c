@@ -11,7 +11,7 @@
 #define MAX_LINE	255
 
 static const char *const names[N_FACTS] = {
-	[FACT_DC] = "dc", [FACT_DHCP] = "dhcp", [FACT_DNS] = "dns",
+	[FACT_ADDRESS] = "address", [FACT_DC] = "dc", [FACT_DHCP] = "dhcp", [FACT_DNS] = "dns",
 	[FACT_GATEWAY] = "gateway", [FACT_WINS] = "wins",
 };
 

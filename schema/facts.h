@@ -1,6 +1,7 @@
 /* schema/facts.h - what "my DNS servers", "my gateway" and "the domain controllers
  * in use" are right now: the only things of this host that a ruleset depends on.
- * ("Me" is not among them: it stays symbolic down to the kernel.)
+ * ("Me" stays symbolic in it down to the kernel; the own addresses are for IPsec policies,
+ * nft/protect.h: they cannot say "me".)
  *
  * Text form, one line an address, sorted, e.g.
  *   dc 10.77.0.1
@@ -23,7 +24,7 @@ struct ip_addr {
 	uint8_t	b[16];		/* network order; IPv4 in the first 4, rest zero */
 };
 
-enum fact_kind { FACT_DC, FACT_DHCP, FACT_DNS, FACT_GATEWAY, FACT_WINS, N_FACTS };
+enum fact_kind { FACT_ADDRESS, FACT_DC, FACT_DHCP, FACT_DNS, FACT_GATEWAY, FACT_WINS, N_FACTS };
 
 struct host_facts {
 	struct arena	*arena;

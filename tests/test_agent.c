@@ -552,7 +552,7 @@ static void test_facts_junk(void **state)
 	facts_free(f);
 }
 
-/* In a network namespace of its own: what the kernel says, and that it tells. */
+/* In a network namespace of its own: what the kernel says, and that it tells.  fd00::8 is tentative. */
 static int routes_child(void)
 {
 	struct conf *c = conf_good("[enforcement]\ndns-servers = 10.9.9.9\ndhcp-servers = 10.9.9.8\nwins-servers = 10.9.9.7\n");
@@ -567,6 +567,8 @@ static int routes_child(void)
 	if (fd < 0 || hostfacts_watch_read(fd) != 0)
 		return 2;
 	if (system("exec 2>/dev/null; ip link add d0 type veth peer name d1 && ip link set d1 up && ip link set d0 up && ip addr add 10.9.0.2/24 dev d0 && "
+	    "ip addr add 10.9.1.2 peer 10.9.1.3 dev d1 && ip addr add fd00::7/64 dev d0 nodad && ip addr add fe80::1:7/64 dev d0 nodad && "
+	    "ip addr add 10.9.2.2/24 dev lo && ip addr add 169.254.7.7/16 dev d1 scope link && ip addr add fd00::8/64 dev d1 && "
 	    "ip route add default via 10.9.0.1 && ip route add 10.8.0.0/16 via 10.9.0.3 && "
 	    "ip route add default via 10.9.0.4 table 77 && "
 	    "ip route add default metric 5 nexthop via 10.9.0.5 nexthop via 10.9.0.6 && "
@@ -579,7 +581,8 @@ static int routes_child(void)
 	out = open_memstream(&text, &len);
 	facts_write(f, out);
 	fclose(out);
-	rc = strcmp(text, "dhcp 10.9.9.8\ndns 10.9.9.9\ngateway 10.9.0.1\ngateway 10.9.0.5\ngateway 10.9.0.6\n"
+	rc = strcmp(text, "address 10.9.0.2\naddress 10.9.1.2\naddress 10.9.2.2\naddress fd00::7\n"
+	    "dhcp 10.9.9.8\ndns 10.9.9.9\ngateway 10.9.0.1\ngateway 10.9.0.5\ngateway 10.9.0.6\n"
 	    "gateway fe80::7\ngateway fe80::9\nwins 10.9.9.7\n") ? 5 : 0;
 	if (rc)
 		fputs(text, stderr);
