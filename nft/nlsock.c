@@ -11,37 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "nft/netlink.h"
 #include "nft/readback.h"
 #include "schema/err.h"
 
-#define RCVBUF		(8 << 20)
-
 /* ---- the socket ---- */
-
-static int socket_open(uint32_t *portid, int flags, struct err *err)
-{
-	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
-	socklen_t len = sizeof(sa);
-	const int rcvbuf = RCVBUF, on = 1;
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_NETFILTER);
-
-	if (fd < 0)
-		return err_set(err, ERR_SYSTEM, "cannot open a netlink socket to nftables: %s", strerror(errno));
-	/* Without privilege the default has to do. */
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf)) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0) {
-		err_set(err, ERR_SYSTEM, "cannot bind a netlink socket: %s", strerror(errno));
-		close(fd);
-		return -1;
-	}
-	/* Errors without the whole message but with the place in it; older kernels do not. */
-	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
-	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-	*portid = sa.nl_pid;
-	return fd;
-}
 
 struct nlsock *nlsock_open(struct err *err)
 {
@@ -55,7 +29,7 @@ struct nlsock *nlsock_open(struct err *err)
 		return NULL;
 	}
 	s->watch_fd = -1;
-	s->fd = socket_open(&s->portid, 0, err);
+	s->fd = netlink_open(NETLINK_NETFILTER, "nftables", 0, &s->portid, err);
 	if (s->fd < 0) {
 		nlsock_close(s);
 		return NULL;
@@ -78,26 +52,12 @@ void nlsock_close(struct nlsock *s)
 
 ssize_t nlsock_send(const struct nlsock *s, const void *p, size_t len)
 {
-	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	ssize_t n;
-
-	do
-		n = sendto(s->fd, p, len, 0, (const struct sockaddr *)&kernel, sizeof(kernel));
-	while (n < 0 && errno == EINTR);
-	return n;
+	return netlink_send(s->fd, p, len);
 }
 
 ssize_t nlsock_recv(int fd, uint8_t *buf, int flags)
 {
-	struct sockaddr_nl from;
-	socklen_t len;
-	ssize_t n;
-
-	do {
-		len = sizeof(from);
-		n = recvfrom(fd, buf, RECV_SIZE, flags, (struct sockaddr *)&from, &len);
-	} while ((n < 0 && errno == EINTR) || (n >= 0 && from.nl_pid != 0));
-	return n;
+	return netlink_recv(fd, buf, RECV_SIZE, flags);
 }
 
 /* ---- what is known ---- */
@@ -139,7 +99,7 @@ int nlsock_watch_open(struct nlsock *s, struct err *err)
 
 	if (s->watch_fd >= 0)
 		return s->watch_fd;
-	s->watch_fd = socket_open(&portid, SOCK_NONBLOCK, err);
+	s->watch_fd = netlink_open(NETLINK_NETFILTER, "nftables", SOCK_NONBLOCK, &portid, err);
 	if (s->watch_fd < 0)
 		return -1;
 	if (watch_set(s, NETLINK_ADD_MEMBERSHIP, err) < 0) {

@@ -155,6 +155,7 @@ void ruleset_free(struct ruleset *r);		/* once for ruleset_new and each ruleset_
 struct ruleset *ruleset_share(const struct ruleset *r);
 int ruleset_write(const struct ruleset *r, FILE *out);		/* nft -f syntax */
 struct json_t *ruleset_json(const struct ruleset *r);		/* NULL: no memory */
+int rs_origin_json(struct json_t *object, const struct rs_origin *from);	/* adds its keys; from NULL: none; -1: no memory */
 void ruleset_digest(const struct ruleset *r, uint8_t ret[static 32]);	/* SHA-256 of the text */
 /* Each difference as one line, "+ ..." to add, "- ..." to remove, written to out
  * (may be NULL).  want and have must be sealed; either may be NULL: no table.

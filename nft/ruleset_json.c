@@ -48,7 +48,7 @@ static int put_guid(json_t *o, const char *key, const struct guid *g)
 	return json_object_set_new(o, key, json_string(text));
 }
 
-static int put_origin(json_t *o, const struct rs_origin *from)
+int rs_origin_json(json_t *o, const struct rs_origin *from)
 {
 	if (!from)
 		return 0;
@@ -86,7 +86,7 @@ static json_t *element_json(const struct rs_set *s, const struct rs_element *e)
 	rs_key_write(s, e->key, t.out);
 	if (json_object_set_new(o, "key", text_close(&t)) ||
 	    (s->map && put_verdict(o, e->verdict, e->chain, NULL)) ||
-	    json_object_set_new(o, "comment", json_string(e->comment)) || put_origin(o, e->origin)) {
+	    json_object_set_new(o, "comment", json_string(e->comment)) || rs_origin_json(o, e->origin)) {
 		json_decref(o);
 		return NULL;
 	}
@@ -126,7 +126,7 @@ static json_t *rule_json(const struct rs_rule *rule)
 	    json_object_set_new(o, "counter", json_boolean(rule->counter)) ||
 	    (rule->log && json_object_set_new(o, "log", json_string(rule->log->prefix))) ||
 	    put_verdict(o, rule->verdict, rule->chain, rule->vmap) ||
-	    json_object_set_new(o, "comment", json_string(rule->comment)) || put_origin(o, rule->origin)) {
+	    json_object_set_new(o, "comment", json_string(rule->comment)) || rs_origin_json(o, rule->origin)) {
 		json_decref(o);
 		return NULL;
 	}
