@@ -50,7 +50,8 @@ class Namespace:
         self.p.wait()
 
 
-# ---- filters: (address, prefix length or None for any, protocol or None, source port or None, destination port or None)
+# ---- filters: (address, prefix length or None for any, protocol or None, source port or None, destination port or None);
+# a range of ports is a pair, one of addresses an address "LOW-HIGH" without a length
 
 def address4(octet, i):
     """The i-th network of the eight shapes' own parts of the address space."""
@@ -76,17 +77,35 @@ def eight_shapes(n, six):
     return filters
 
 
-def own_ranges(n):
+def own_ranges(n, six):
     """A range of ports for each address."""
-    return [(address4(11, i), 32, 'udp', None, (1000 + i % 500, 1100 + i % 500 + i % 37)) for i in range(n)]
+    addr = (lambda i: str(ipaddress.ip_address('2001:1000:%x::1' % i))) if six else (lambda i: address4(11, i))
+    return [(addr(i), 128 if six else 32, 'udp', None, (1000 + i % 500, 1100 + i % 500 + i % 37)) for i in range(n)]
+
+
+def any_range():
+    """Of ports, of any width."""
+    low = random.randrange(1, 60000)
+    return low, min(65535, low + random.randrange(1, 2 ** random.randrange(1, 13)))
 
 
 def overlapping_ranges(n):
     """Ranges of all widths on top of each other, for every address."""
+    return [(None, None, 'udp', None, any_range()) for _ in range(n)]
+
+
+def crossing_ranges(n):
+    """The same of remote and of local ports in turn: neither kind can be asked for as a whole before the other."""
+    return [(None, None, 'udp') + ((any_range(), None) if i % 2 else (None, any_range())) for i in range(n)]
+
+
+def address_ranges(n):
+    """Ranges of addresses of all widths on top of each other."""
     r = []
     for i in range(n):
-        low = random.randrange(1, 60000)
-        r.append((None, None, 'udp', None, (low, min(65535, low + random.randrange(1, 2 ** random.randrange(1, 13))))))
+        low = random.randrange(11 << 24, 12 << 24) | 1
+        r.append(('%s-%s' % tuple(map(ipaddress.ip_address, (low, low + random.randrange(1, 2 ** random.randrange(1, 13))))),
+                  None, 'udp', None, 53))
     return r
 
 
@@ -97,7 +116,7 @@ def ports(p):
 def as_policy(filters, six):
     lines = ['rule permit Bench']
     for addr, bits, proto, sport, dport in filters:
-        other = '%s/%d' % (addr, bits) if addr else '::/0' if six else 'any'
+        other = '%s/%d' % (addr, bits) if bits else addr or ('::/0' if six else 'any')
         lines.append('filter me %s %s %s %s mirrored' % (other, proto or 'any', ports(sport), ports(dport)))
     return '\n'.join(lines) + '\n'
 
@@ -107,7 +126,7 @@ def as_nft(filters, six):
     for addr, bits, proto, sport, dport in filters:
         words = []
         if addr:
-            words.append('%s daddr %s/%d' % ('ip6' if six else 'ip', addr, bits))
+            words.append('%s daddr %s' % ('ip6' if six else 'ip', '%s/%d' % (addr, bits) if bits else addr))
         if sport:
             words.append('%s sport %s' % (proto, ports(sport)))
         if dport:
@@ -123,7 +142,7 @@ def as_iptables(filters):
     for addr, bits, proto, sport, dport in filters:
         words = ['-A OUTPUT']
         if addr:
-            words.append('-d %s/%d' % (addr, bits))
+            words.append('-d %s/%d' % (addr, bits) if bits else '-m iprange --dst-range ' + addr)
         if proto:
             words.append('-p ' + proto)
         if sport:
@@ -143,6 +162,7 @@ def hits(filters, six, n=20000):
     r = []
     for _ in range(n):
         addr, bits, proto, sport, dport = random.choice(filters)
+        addr = addr and addr.split('-')[0]
         r.append((addr and addr + ('1' if addr.endswith('::') else '') or ('2001:ffff::1' if six else '201.1.2.3'),
                   proto or 'udp', inside(sport) or 7, inside(dport) or 9))
     return r
@@ -225,8 +245,11 @@ def cases():
     yield case('%d filters of 8 shapes, IPv6' % many, 'v6', eight_shapes(many, True), True, False)
     yield case('%d filters of 8 shapes, IPv4' % few, 'few4', eight_shapes(few, False), False, True)
     yield case('%d filters of 8 shapes, IPv6' % few, 'few6', eight_shapes(few, True), True, True)
-    yield case('%d addresses with a port range each' % few, 'own', own_ranges(few), False, True)
-    yield case('1000 overlapping port ranges', 'lap', overlapping_ranges(1000), False, True)
+    yield case('%d addresses with a port range each, IPv4' % few, 'own4', own_ranges(few, False), False, True)
+    yield case('%d addresses with a port range each, IPv6' % few, 'own6', own_ranges(few, True), True, True)
+    yield case('%d overlapping port ranges' % few, 'lap', overlapping_ranges(few), False, True)
+    yield case('%d port ranges of either side, overlapping' % few, 'cross', crossing_ranges(few), False, True)
+    yield case('%d overlapping address ranges' % few, 'addr', address_ranges(few), False, True)
 
 
 def measure(c):

@@ -5,13 +5,9 @@
 
 #include "nft/exempt.h"
 #include "nft/unfold.h"
+#include "nft/units.h"
 #include "schema/err.h"
 #include "schema/facts.h"
-
-/* The kernel lists a set in pieces of 32 KB, and goes through all of it again to find
- * where each begins: the time for reading a map back grows with its square.  A shape
- * with more filters gets further maps, which costs packets a lookup each. */
-#define MAP_MAX		65536
 
 /* ---- specific filters to chains and maps ---- */
 
@@ -123,50 +119,38 @@ static void element_add(struct ruleset *r, struct rs_set *s, const struct specif
 	e->origin = f->written->kept;
 }
 
-/* How many from the i-th on go into one map. */
-static size_t map_count(const struct unfold *x, size_t i, size_t end)
+static void map_render(const struct unfold *x, const struct places *p, const struct unit *u)
 {
-	size_t n = 1;
+	struct rs_set *map = map_begin(x->r, p, unfold_at(x, u->begin), u->part);
 
-	while (n < MAP_MAX && i + n < end && specific_same_shape(unfold_at(x, i), unfold_at(x, i + n)))
-		n++;
-	return n;
+	rs_elements_reserve(x->r, map, u->n);
+	for (size_t i = u->begin; i < u->begin + u->n; i++)
+		element_add(x->r, map, unfold_at(x, i), x->o->diagnostics);
 }
 
-static bool is_plain(const struct specific *f)
+static void pieces_render(const struct unfold *x, const struct places *p, const struct unit *u, const struct piece *pieces)
 {
-	return f->range || !f->n_keys;
-}
-
-/* How many from the i-th on are one rule. */
-static size_t unit_count(const struct unfold *x, size_t i, size_t end)
-{
-	return is_plain(unfold_at(x, i)) ? 1 : map_count(x, i, end);
-}
-
-/* The filters from i to end, of one hook and family, in order. */
-static void filters_render(const struct unfold *x, const struct places *p, size_t i, size_t end)
-{
-	const struct specific *last = NULL;
 	struct rs_set *map = NULL;
-	unsigned part = 0;
+	struct specific f;
 
-	while (i < end) {
-		const struct specific *f = unfold_at(x, i);
-		const size_t next = i + unit_count(x, i, end);
-
-		if (is_plain(f)) {
-			plain_rules(x->r, p, f, x->o->diagnostics);
-		} else {
-			part = last && specific_same_shape(last, f) ? part + 1 : 1;
-			map = map_begin(x->r, p, f, part);
-			rs_elements_reserve(x->r, map, next - i);
-			for (size_t k = i; k < next; k++)
-				element_add(x->r, map, unfold_at(x, k), x->o->diagnostics);
+	for (size_t i = u->begin; i < u->begin + u->n; i++) {
+		specific_piece(&f, unfold_at(x, pieces[i].who), u->axis, &pieces[i], u->group);
+		if (!map) {
+			map = map_begin(x->r, p, &f, u->part);
+			rs_elements_reserve(x->r, map, u->n);
 		}
-		last = f;
-		i = next;
+		element_add(x->r, map, &f, x->o->diagnostics);
 	}
+}
+
+static void units_render(const struct unfold *x, const struct places *p, const struct units *units)
+{
+	for (const struct unit *u = units->all; u < units->all + units->n; u++)
+		switch (u->kind) {
+		case UNIT_RULE: plain_rules(x->r, p, unfold_at(x, u->begin), x->o->diagnostics); break;
+		case UNIT_MAP: map_render(x, p, u); break;
+		case UNIT_PIECES: pieces_render(x, p, u, units->pieces.all); break;
+		}
 }
 
 /* ---- hooks and families ---- */
@@ -176,7 +160,8 @@ static void filters_render(const struct unfold *x, const struct places *p, size_
 /* The filters of one hook and family. */
 struct group {
 	size_t		 begin, end;
-	size_t		 n_mine, n_others;	/* rules for packets of this host, and for all */
+	struct units	 units;
+	size_t		 n_mine, n_others;	/* of them for packets of this host, and for all */
 };
 
 static const struct specific *group_first(const struct unfold *x, const struct group *g)
@@ -200,15 +185,29 @@ static size_t groups_find(struct group ret[static MAX_GROUPS], const struct unfo
 
 	for (size_t i = 0; i < x->n_order; n++) {
 		const struct specific *f = unfold_at(x, i), *g;
-		size_t end = i;
 
-		while (end < x->n_order && (g = unfold_at(x, end))->hook == f->hook && g->family == f->family)
-			end++;
-		ret[n] = (struct group){ .begin = i, .end = end };
-		for (; i < end; i += unit_count(x, i, end))
-			++*(of_this_host(unfold_at(x, i)) ? &ret[n].n_mine : &ret[n].n_others);
+		ret[n] = (struct group){ .begin = i };
+		while (i < x->n_order && (g = unfold_at(x, i))->hook == f->hook && g->family == f->family)
+			i++;
+		ret[n].end = i;
 	}
 	return n;
+}
+
+static const struct specific *unit_first(const struct unfold *x, const struct units *all, const struct unit *u)
+{
+	return unfold_at(x, u->kind == UNIT_PIECES ? all->pieces.all[u->begin].who : u->begin);
+}
+
+/* *n_elements: in all maps so far. */
+static int group_count(struct group *g, const struct unfold *x, size_t *n_elements, struct err *err)
+{
+	if (units_make(&g->units, x, g->begin, g->end, UNITS_MAX_ELEMENTS - *n_elements, err) < 0)
+		return -1;
+	for (size_t i = 0; i < g->units.n; i++)
+		++*(of_this_host(unit_first(x, &g->units, &g->units.all[i])) ? &g->n_mine : &g->n_others);
+	*n_elements += g->units.pieces.n;
+	return 0;
 }
 
 #define GROUP_NAME	16
@@ -260,7 +259,7 @@ static void group_render(const struct unfold *x, const struct group *g)
 		p.all = rs_chain_add(x->r, name, has_mine(g) ? "filters for all other packets, most specific first" :
 		    "filters, most specific first");
 	}
-	filters_render(x, &p, g->begin, g->end);
+	units_render(x, &p, &g->units);
 }
 
 /* The chains of the actions in use, and the set that tells connections apart. */
@@ -282,18 +281,26 @@ static void targets_render(const struct unfold *x)
 
 static int all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOKS], struct err *err)
 {
-	struct group groups[MAX_GROUPS];
-	size_t n;
+	struct group groups[MAX_GROUPS] = { 0 };
+	size_t n, n_elements = 0;
+	int rc = 0;
 
 	if (unfold_sort(x, err) < 0)
 		return -1;
 	n = groups_find(groups, x);
-	for (int h = 0; h < ACT_N_HOOKS; h++)
+	for (size_t i = 0; i < x->n_order; i++)
+		n_elements += !unfold_at(x, i)->range;
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = group_count(&groups[i], x, &n_elements, err);
+	for (int h = 0; rc == 0 && h < ACT_N_HOOKS; h++)
 		base_render(x, base[h], (enum act_hook)h, groups, n);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; rc == 0 && i < n; i++)
 		group_render(x, &groups[i]);
-	targets_render(x);
-	return 0;
+	for (size_t i = 0; i < n; i++)
+		units_free(&groups[i].units);
+	if (rc == 0)
+		targets_render(x);
+	return rc;
 }
 
 /* ---- the table ---- */

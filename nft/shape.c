@@ -82,7 +82,7 @@ bool specific_seen(const struct specific *f)
 
 static bool port_given(const struct side *s)
 {
-	return s->port.lo || s->port.hi;
+	return s->port.lo || s->port.hi || s->port_prefix;
 }
 
 static bool port_range(const struct side *s)
@@ -250,6 +250,83 @@ bool specific_same(const struct specific *a, const struct specific *b)
 	return specific_same_shape(a, b) && !memcmp(a->key, b->key, sizeof(a->key));
 }
 
+/* ---- one range ---- */
+
+bool specific_axis(enum axis *ret, const struct specific *f)
+{
+	const bool has[] = { [AXIS_SRC] = f->src.range, [AXIS_DST] = f->dst.range,
+		[AXIS_SPORT] = port_range(&f->src), [AXIS_DPORT] = port_range(&f->dst) };
+	unsigned n = 0;
+
+	for (int a = AXIS_SRC; a <= AXIS_DPORT; a++)
+		if (has[a]) {
+			*ret = (enum axis)a;
+			n++;
+		}
+	return n == 1;
+}
+
+unsigned axis_bits(enum axis a, uint8_t family)
+{
+	return a == AXIS_SPORT || a == AXIS_DPORT ? 16 : family_bits(family);
+}
+
+/* Ignores what is the axis. */
+static bool side_same(const struct side *a, const struct side *b, bool range, bool port_range)
+{
+	return a->me == b->me && a->any == b->any && a->range == b->range && (range || a->bits == b->bits) &&
+	    port_given(a) == port_given(b) && (port_range || (a->port.lo == a->port.hi) == (b->port.lo == b->port.hi));
+}
+
+bool specific_same_axis(const struct specific *a, const struct specific *b)
+{
+	enum axis x, y;
+
+	return specific_axis(&x, a) && specific_axis(&y, b) && x == y && a->hook == b->hook && a->family == b->family &&
+	    a->tunnel == b->tunnel && a->conntype == b->conntype && !a->protocol == !b->protocol &&
+	    side_same(&a->src, &b->src, x == AXIS_SRC, x == AXIS_SPORT) &&
+	    side_same(&a->dst, &b->dst, x == AXIS_DST, x == AXIS_DPORT);
+}
+
+void specific_span(struct span *ret, const struct specific *f, enum axis a)
+{
+	const struct side *s = a == AXIS_SRC || a == AXIS_SPORT ? &f->src : &f->dst;
+
+	if (a == AXIS_SPORT || a == AXIS_DPORT) {
+		ret->first = (struct num){ 0, s->port.lo };
+		ret->last = (struct num){ 0, s->port.hi };
+	} else {
+		ret->first = num_read(s->lo, family_bits(f->family));
+		ret->last = num_read(s->hi, family_bits(f->family));
+	}
+}
+
+void specific_piece(struct specific *ret, const struct specific *f, enum axis a, const struct piece *p, unsigned group)
+{
+	const unsigned bits = axis_bits(a, f->family);
+	struct side *s = a == AXIS_SRC || a == AXIS_SPORT ? &ret->src : &ret->dst;
+
+	*ret = *f;
+	ret->axis = (uint8_t)a;
+	ret->group = (uint16_t)group;
+	if (a == AXIS_SPORT || a == AXIS_DPORT) {
+		s->port = (struct ipsec_ports){ (uint16_t)p->first.lo, (uint16_t)piece_last(p, bits).lo };
+		s->port_prefix = p->bits;
+	} else {
+		num_write(s->lo, p->first, bits);
+		num_write(s->hi, piece_last(p, bits), bits);
+		s->bits = p->bits;
+		s->range = false;
+	}
+	memset(ret->key, 0, sizeof(ret->key));
+	ret->key_len = 0;
+	ret->n_keys = 0;
+	ret->range = false;
+	key_make(ret);
+}
+
+/* ---- names ---- */
+
 static void name_side(char *out, size_t size, char letter, const struct side *s)
 {
 	size_t n = strlen(out);
@@ -267,20 +344,37 @@ static void name_add(char *out, size_t size, const char *text)
 	snprintf(out + n, size - n, "%s", text);
 }
 
+static void name_port(char *out, size_t size, const char *what, const struct side *s)
+{
+	size_t n = strlen(out);
+
+	if (s->port_prefix)
+		snprintf(out + n, size - n, "%s%u", what, s->port_prefix);
+	else if (port_given(s))
+		snprintf(out + n, size - n, "%s", what);
+}
+
 void shape_name(const struct specific *f, unsigned part, char out[static SHAPE_NAME])
 {
 	static const char *const conntypes[] = {
 		[IPSEC_CONN_ALL] = "", [IPSEC_CONN_LAN] = "_lan", [IPSEC_CONN_DIALUP] = "_dialup",
+	};
+	/* Only pieces of ports have their length in the name. */
+	static const char *const axis_names[] = {
+		[AXIS_SRC] = "_rs", [AXIS_DST] = "_rd", [AXIS_SPORT] = "_r", [AXIS_DPORT] = "_r",
 	};
 
 	snprintf(out, SHAPE_NAME, "%s%c", act_hook_names[f->hook], f->family == AF_INET ? '4' : '6');
 	name_side(out, SHAPE_NAME, 's', &f->src);
 	name_side(out, SHAPE_NAME, 'd', &f->dst);
 	name_add(out, SHAPE_NAME, f->protocol ? "_p" : "");
-	name_add(out, SHAPE_NAME, port_given(&f->src) ? "_sp" : "");
-	name_add(out, SHAPE_NAME, port_given(&f->dst) ? "_dp" : "");
+	name_port(out, SHAPE_NAME, "_sp", &f->src);
+	name_port(out, SHAPE_NAME, "_dp", &f->dst);
 	name_add(out, SHAPE_NAME, conntypes[f->conntype]);
 	name_add(out, SHAPE_NAME, f->tunnel ? "_tunnel" : "");
+	name_add(out, SHAPE_NAME, f->group ? axis_names[f->axis] : "");
+	if (f->group > 1)
+		snprintf(out + strlen(out), SHAPE_NAME - strlen(out), "%u", f->group);
 	if (part > 1)
 		snprintf(out + strlen(out), SHAPE_NAME - strlen(out), "_%u", part);
 }
@@ -304,11 +398,25 @@ static void word_add(char *out, size_t size, const char *text)
 		snprintf(out + n, size - n, "%s%s", n ? ", " : "", text);
 }
 
+static void word_port(char *out, size_t size, const char *what, const struct side *s)
+{
+	size_t n;
+
+	word_add(out, size, port_given(s) ? what : "");
+	n = strlen(out);
+	if (s->port_prefix)
+		snprintf(out + n, size - n, " /%u", s->port_prefix);
+}
+
 void shape_words(const struct specific *f, unsigned part, char out[static RS_COMMENT_MAX + 1])
 {
 	const size_t size = RS_COMMENT_MAX + 1;
 	static const char *const conntypes[] = {
 		[IPSEC_CONN_ALL] = "", [IPSEC_CONN_LAN] = "not dial-up", [IPSEC_CONN_DIALUP] = "dial-up",
+	};
+	static const char *const axis_words[] = {
+		[AXIS_SRC] = "pieces of source ranges", [AXIS_DST] = "pieces of destination ranges",
+		[AXIS_SPORT] = "pieces of port ranges", [AXIS_DPORT] = "pieces of port ranges",
 	};
 
 	*out = '\0';
@@ -316,9 +424,12 @@ void shape_words(const struct specific *f, unsigned part, char out[static RS_COM
 	word_side(out, size, "source", &f->src);
 	word_side(out, size, "destination", &f->dst);
 	word_add(out, size, f->protocol ? "protocol" : "");
-	word_add(out, size, port_given(&f->src) ? "source port" : "");
-	word_add(out, size, port_given(&f->dst) ? "destination port" : "");
+	word_port(out, size, "source port", &f->src);
+	word_port(out, size, "destination port", &f->dst);
 	word_add(out, size, conntypes[f->conntype]);
+	word_add(out, size, f->group ? axis_words[f->axis] : "");
+	if (f->group > 1)
+		snprintf(out + strlen(out), size - strlen(out), " %u", f->group);
 	if (part > 1)
 		snprintf(out + strlen(out), size - strlen(out), ", part %u", part);
 }
@@ -340,7 +451,7 @@ void shape_lookup(struct rs_lookup *ret, const struct specific *f, const char *n
 	if (f->protocol)
 		lookup_add(ret, RS_L4PROTO, 8);
 	if (port_given(&f->src))
-		lookup_add(ret, RS_SPORT, 16);
+		lookup_add(ret, RS_SPORT, f->src.port_prefix ? f->src.port_prefix : 16);
 	if (port_given(&f->dst))
-		lookup_add(ret, RS_DPORT, 16);
+		lookup_add(ret, RS_DPORT, f->dst.port_prefix ? f->dst.port_prefix : 16);
 }

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "nft/action.h"
+#include "nft/pieces.h"
 #include "nft/render.h"
 #include "nft/ruleset.h"
 #include "schema/policy.h"
@@ -47,7 +48,11 @@ struct side {
 	uint8_t			 bits;		/* prefix length, exact or equivalent */
 	bool			 range;
 	struct ipsec_ports	 port;
+	uint8_t			 port_prefix;	/* of a piece: the ports that begin with so many bits of port.lo; else 0 */
 };
+
+/* Where a filter has its range. */
+enum axis { AXIS_SRC, AXIS_DST, AXIS_SPORT, AXIS_DPORT };
 
 struct specific {
 	enum act_hook		 hook;
@@ -65,6 +70,10 @@ struct specific {
 	bool			 range;
 	uint8_t			 key[RS_KEY_MAX];
 	uint8_t			 key_len;
+	/* Of a piece of a range: where that was (enum axis), and in which of several groups of its shape, from 1
+	 * on; else 0. */
+	uint8_t			 axis;
+	uint16_t		 group;
 };
 
 /* false: both sides are this host, or "me" stands where this hook never sees it. */
@@ -84,8 +93,21 @@ bool specific_same_shape(const struct specific *a, const struct specific *b);
 /* They match the same packets in the same place: only the first in order counts. */
 bool specific_same(const struct specific *a, const struct specific *b);
 
+/* ---- filters with one range: nft/units.h says what becomes of them ---- */
+
+/* false: it has none, or several. */
+bool specific_axis(enum axis *ret, const struct specific *f);
+unsigned axis_bits(enum axis a, uint8_t family);
+/* From where to where. */
+void specific_span(struct span *ret, const struct specific *f, enum axis a);
+/* Both have their one range in the same place and look at the same otherwise: keys and width may differ. */
+bool specific_same_axis(const struct specific *a, const struct specific *b);
+/* As if the filter were about that piece of its range alone, which a map can hold. */
+void specific_piece(struct specific *ret, const struct specific *f, enum axis a, const struct piece *p, unsigned group);
+
 /* What a map of this shape is keyed by, and its name "in4_s24_d32_p_dp"; the second
- * map of a shape (part 2) "in4_s24_d32_p_dp_2". */
+ * map of a shape (part 2) "in4_s24_d32_p_dp_2"; of pieces "in4_s24_p_dp12_r",
+ * and of addresses "in4_s24_d28_rd". */
 #define SHAPE_NAME	64
 void shape_name(const struct specific *f, unsigned part, char out[static SHAPE_NAME]);
 /* The same for people: "source /24, destination this host, protocol". */

@@ -550,9 +550,96 @@ static void filter_write(FILE *out)
 	fputs(pick(3) ? " mirrored\n" : "\n", out);
 }
 
-static char *policy_make(void)
+/* ---- many ranges on top of each other ---- */
+
+static const char *const kinds[] = { "permit", "block", "require", "pass", "request", "request-pass" };
+#define N_KINDS		(sizeof(kinds) / sizeof(kinds[0]))
+
+enum ranged { RANGED_SPORT = 1, RANGED_DPORT = 2, RANGED_SRC = 4, RANGED_DST = 8 };
+
+/* What many filters have in common. */
+struct template {
+	bool		 v4;
+	const char	*src, *dst;
+	unsigned	 ranged;
+	const char	*sport, *dport;
+};
+
+static struct template template_make(void)
 {
-	static const char *const kinds[] = { "permit", "block", "require", "pass", "request", "request-pass" };
+	static const unsigned ways[] = { RANGED_SPORT, RANGED_DPORT, RANGED_DPORT, RANGED_SRC, RANGED_DST,
+		RANGED_SPORT | RANGED_DPORT, RANGED_DST | RANGED_DPORT };
+	static const char *const sides4[] = { "me", "any", "10.1.0.0/24", "10.1.0.2/32", "10.0.0.0/8" };
+	static const char *const sides6[] = { "me6", "::/0", "fd01::/64", "fd01::2/128", "fd00::/8" };
+	struct template t = { .v4 = pick(2), .ranged = ways[pick(7)], .sport = pick(3) ? "*" : "53", .dport = pick(3) ? "*" : "80" };
+
+	t.src = (t.v4 ? sides4 : sides6)[pick(5)];
+	t.dst = (t.v4 ? sides4 : sides6)[pick(5)];
+	return t;
+}
+
+/* Ends near the ports of packets; of all widths. */
+static void port_range_write(FILE *out)
+{
+	const unsigned width = 1 + pick(1u << (1 + pick(15))), at = pick(3) ? a_port() : 1 + pick(65000);
+	unsigned lo = at - (width < at ? pick(width) : at - 1);
+
+	lo = lo ? lo : 1;
+	fprintf(out, " %u-%u", lo, lo + width > 65535 ? 65535 : lo + width);
+}
+
+/* From an odd number on: such a range is no prefix, which would have to be written as one. */
+static void addr_range_write(FILE *out, bool v4)
+{
+	const unsigned lo = 1 + 2 * pick(50), net = 1 + pick(3), hi = lo + 1 + pick(pick(2) ? 5 : 150), end = net + pick(4 - net);
+
+	if (v4)
+		fprintf(out, " 10.%u.0.%u-10.%u.0.%u", net, lo, end, hi);
+	else
+		fprintf(out, " fd0%u::%x-fd0%u::%x", net, lo, end, hi);
+}
+
+static void ranged_filter_write(FILE *out, const struct template *t, unsigned number)
+{
+	fprintf(out, "filter #%u", number);
+	for (int i = 0; i < 2; i++)
+		if (t->ranged & (i ? RANGED_DST : RANGED_SRC))
+			addr_range_write(out, t->v4);
+		else
+			fprintf(out, " %s", i ? t->dst : t->src);
+	fputs(pick(2) ? " tcp" : " udp", out);
+	for (int i = 0; i < 2; i++)
+		if (t->ranged & (i ? RANGED_DPORT : RANGED_SPORT))
+			port_range_write(out);
+		else
+			fprintf(out, " %s", i ? t->dport : t->sport);
+	fputs(pick(4) ? "\n" : " mirrored\n", out);
+}
+
+#define MANY		10000	/* filters */
+
+/* n filters of a few templates, in rules of all kinds; ties are decided by numbers in disorder.  Where there
+ * are many, filters of all other kinds stand among them. */
+static void ranges_write(FILE *out, unsigned n)
+{
+	struct template t[12];
+	const unsigned n_templates = 1 + pick(n < MANY ? 3 : 12), n_rules = 2 + pick(5);
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < n_templates; i++)
+		t[i] = template_make();
+	for (unsigned i = 0; i < n_rules; i++) {
+		fprintf(out, "rule %s%s Ranges%u\n", kinds[pick(N_KINDS)], pick(4) ? "" : pick(2) ? " lan" : " dialup", i);
+		for (; done < n * (i + 1) / n_rules; done++)
+			if (n < MANY || pick(4))
+				ranged_filter_write(out, &t[pick(n_templates)], 1000000 + done * 7919 % 104729);
+			else
+				filter_write(out);
+	}
+}
+
+static char *policy_make(unsigned n_ranges)
+{
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
@@ -575,6 +662,8 @@ static char *policy_make(void)
 		for (unsigned k = 1 + pick(5); k-- > 0;)
 			filter_write(out);
 	}
+	if (n_ranges)
+		ranges_write(out, n_ranges);
 	if (!pick(3)) {
 		fprintf(out, "store %s\nrule %s S\n", pick(2) ? "local" : "dynamic", kinds[pick(6)]);
 		for (unsigned k = 1 + pick(3); k-- > 0;)
@@ -732,10 +821,20 @@ static void packet_try(const struct mk *m, const struct ruleset *r, const char *
 		flows[n_flows++] = (struct flow){ .p = p };
 }
 
-static void policy_try(struct nlsock *s, unsigned n_packets)
+static bool has_many(unsigned i)
+{
+	return i % 400 == 17;
+}
+
+static unsigned packets_of(unsigned i, unsigned n_packets)
+{
+	return has_many(i) ? 10 * n_packets : n_packets;
+}
+
+static void policy_try(struct nlsock *s, unsigned i, unsigned n_packets)
 {
 	struct apply_report rep;
-	char *text = policy_make();
+	char *text = policy_make(has_many(i) ? MANY : i % 8 == 7 ? 4 + pick(300) : 0);
 	struct mk *m = mk_policy(text);
 	struct ruleset *r;
 	struct err err;
@@ -754,7 +853,7 @@ static void policy_try(struct nlsock *s, unsigned n_packets)
 
 int main(int argc, char **argv)
 {
-	unsigned n_policies, n_packets, n_bad = 0;
+	unsigned n_policies, n_packets, n_all = 0, n_bad = 0;
 	struct nlsock *s;
 	struct err err;
 
@@ -765,7 +864,9 @@ int main(int argc, char **argv)
 	n_policies = (unsigned)atoi(argv[2]);
 	n_packets = (unsigned)atoi(argv[3]);
 	state = 0x9e3779b97f4a7c15u ^ (uint64_t)atoi(argv[1]);
-	dropped = calloc((size_t)n_policies * n_packets + 1, sizeof(*dropped));
+	for (unsigned i = 0; i < n_policies; i++)
+		n_all += packets_of(i, n_packets);
+	dropped = calloc((size_t)n_all + 1, sizeof(*dropped));
 	if (!dropped)
 		die("calloc");
 	all_open();
@@ -773,7 +874,7 @@ int main(int argc, char **argv)
 	if (!s)
 		die(err.msg);
 	for (unsigned i = 0; i < n_policies; i++)
-		policy_try(s, n_packets);
+		policy_try(s, i, packets_of(i, n_packets));
 	nlsock_close(s);
 	for (size_t i = 0; i < n_tallies; i++) {
 		const struct tally *t = &tallies[i];

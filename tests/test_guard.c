@@ -50,8 +50,10 @@ static struct ruleset *rendered(const char *text)
 static const char *const shapes[] = {
 	"me 10.0.0.%u/32 any * *", "me 10.0.0.%u/32 tcp * *", "me 10.0.0.%u/32 tcp * 8%u", "me 10.0.%u.0/24 any * *",
 	"me 10.0.%u.0/24 tcp * 8%u", "me 10.%u.0.0/16 any * *", "any 10.0.0.%u/32 tcp * 8%u", "10.0.1.%u/32 any any * *",
+	/* With ranges_write alone. */
+	"me 10.0.0.%u/32 tcp * 8%u-83",
 };
-#define N_SHAPES	(sizeof(shapes) / sizeof(shapes[0]))
+#define N_SHAPES	(sizeof(shapes) / sizeof(shapes[0]) - 1)
 static const char *const kinds[] = { "permit", "block", "require", "request-pass" };
 #define N_KINDS		4
 #define MAX_FILTERS	40
@@ -61,9 +63,9 @@ struct filter {
 	bool		mirrored;
 };
 
-static struct filter filter_make(void)
+static struct filter filter_make(bool ranges)
 {
-	return (struct filter){ pick(N_SHAPES), pick(3), pick(2), pick(N_KINDS), pick(4) == 0 };
+	return (struct filter){ ranges && pick(2) ? N_SHAPES : pick(N_SHAPES), pick(3), pick(2), pick(N_KINDS), pick(4) == 0 };
 }
 
 static void filter_write(FILE *out, const struct filter *f, unsigned number)
@@ -75,6 +77,20 @@ static void filter_write(FILE *out, const struct filter *f, unsigned number)
 	fprintf(out, shapes[f->shape], f->addr, f->port);
 #pragma GCC diagnostic pop
 	fputs(f->mirrored ? " mirrored\n" : "\n", out);
+}
+
+/* Ranges that no packet of the test meets, with pieces of all lengths. */
+static char *ranges_write(void)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	fputs("rule block Ranges\n", out);
+	for (unsigned i = 0; i < 40; i++)
+		fprintf(out, "filter #%u me 10.0.0.%u/32 tcp * 1-65534 mirrored\n", 2000 + i, 100 + i);
+	fclose(out);
+	return text;
 }
 
 /* Of every shape and kind one that no packet of the test meets, so that the rules are the same. */
@@ -265,6 +281,29 @@ static void pair_check(struct tally *t, const struct ruleset *old, const struct 
 	changes_free(&c);
 }
 
+static void random_pair(struct tally *t, unsigned max_changes, const char *plain, bool ranges)
+{
+	struct filter a[MAX_FILTERS], b[MAX_FILTERS];
+	const size_t n = 1 + pick(MAX_FILTERS - 1), changes = 1 + pick(max_changes);
+	struct ruleset *old, *new;
+
+	for (size_t i = 0; i < n; i++)
+		a[i] = b[i] = filter_make(ranges);
+	for (size_t i = 0; i < changes; i++) {
+		const size_t at = pick((unsigned)n);
+
+		if (pick(3))
+			b[at] = filter_make(ranges);
+		else
+			b[at].kind = pick(N_KINDS);
+	}
+	old = policy_make(a, n, "Name", plain);
+	new = policy_make(b, n, pick(10) ? "Name" : "Other", plain);
+	pair_check(t, old, new);
+	ruleset_free(old);
+	ruleset_free(new);
+}
+
 /* From one to many changes. */
 static void test_random_pairs(void **unused)
 {
@@ -275,30 +314,24 @@ static void test_random_pairs(void **unused)
 	struct tally t = { 0 };
 
 	(void)unused;
-	for (int round = 0; round < 400; round++) {
-		struct filter a[MAX_FILTERS], b[MAX_FILTERS];
-		const size_t n = 1 + pick(MAX_FILTERS - 1), changes = 1 + pick(round % 3 ? 3 : 20);
-		const char *plain = plains[pick(4)];
-		struct ruleset *old, *new;
-
-		for (size_t i = 0; i < n; i++)
-			a[i] = b[i] = filter_make();
-		for (size_t i = 0; i < changes; i++) {
-			const size_t at = pick((unsigned)n);
-
-			if (pick(3))
-				b[at] = filter_make();
-			else
-				b[at].kind = pick(N_KINDS);
-		}
-		old = policy_make(a, n, "Name", plain);
-		new = policy_make(b, n, pick(10) ? "Name" : "Other", plain);
-		pair_check(&t, old, new);
-		ruleset_free(old);
-		ruleset_free(new);
-	}
+	for (int round = 0; round < 400; round++)
+		random_pair(&t, round % 3 ? 3 : 20, plains[pick(4)], false);
 	assert_int_equal(t.n_all, 0);
 	assert_true(t.n_none > 20 && t.n_some > 100 && t.n_gaps > 100);
+}
+
+/* A range is several elements of several maps. */
+static void test_random_ranges(void **unused)
+{
+	struct tally t = { 0 };
+	char *ranges = ranges_write();
+
+	(void)unused;
+	for (int round = 0; round < 60; round++)
+		random_pair(&t, round % 3 ? 3 : 20, ranges, true);
+	free(ranges);
+	assert_int_equal(t.n_all, 0);
+	assert_true(t.n_none > 5 && t.n_some > 20 && t.n_gaps > 20);
 }
 
 static struct ruleset *plan(const char *was, const char *will, struct ruleset **ret_old, struct ruleset **ret_new)
@@ -385,6 +418,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_random_pairs),
+		cmocka_unit_test(test_random_ranges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

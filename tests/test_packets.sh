@@ -31,7 +31,7 @@ nft add table inet noise
 nft 'add chain inet noise out { type filter hook output priority -300; policy accept; }'
 nft add rule inet noise out meta mark != 1 drop
 E2
-timeout 90 unshare -n sh -c ". '$T/furnish'; exec '$builddir/tests/packets' 1 1200 300" >"$T/packets" 2>&1
+timeout 200 unshare -n sh -c ". '$T/furnish'; exec '$builddir/tests/packets' 1 1200 300" >"$T/packets" 2>&1
 rc=$?
 while IFS= read -r line; do
 	case $line in
@@ -99,6 +99,14 @@ policy 'rule block Any' 'filter any any any * *' 'rule permit Two' 'filter 10.1.
 check "permit between nets: forwarded" pings $a 10.2.0.1
 check "permit between nets: the other family is not" silent $a fd02::1
 check "permit between nets: from this host's address in one of them" pings $b 10.1.0.2
+
+# Ranges in pieces: nft's own listing is the same table again.
+inb "$tool" apply "$srcdir/tests/cases/render-pieces/policy" >/dev/null 2>&1
+inb nft list table inet ipsecpol >"$T/listing"
+has "ranges are pieces in maps" "udp . 1040 " "$(inb nft list map inet ipsecpol out4_sme_p_dp12_r)"
+inb nft delete table inet ipsecpol
+check "their listing reads in" inb nft -f "$T/listing"
+check "as the same table" inb "$tool" diff "$srcdir/tests/cases/render-pieces/policy"
 
 # Packets that a tunnel device wraps are our own although they have an input interface.
 policy 'rule block Me' 'filter me any udp * 4789' >/dev/null

@@ -72,7 +72,7 @@ static void hasnot(const char *text, const char *part)
 
 /* ---- golden texts ---- */
 
-static const char *const cases[] = { "empty", "actions", "ports", "ranges", "servers", "conntype", "ipv6", "tunnel",
+static const char *const cases[] = { "empty", "actions", "ports", "ranges", "pieces", "servers", "conntype", "ipv6", "tunnel",
 	"order", "icmp", "exempt0", "exempt1", "exempt2", "stores", "hooks", "diagnostics", "diagnostics-in",
 	"stateful", "stateful-lifeline", "startup-block", "block-diagnostics" };
 
@@ -796,6 +796,33 @@ static void test_limit(void **state)
 	free(text);
 }
 
+/* One of those with ranges is named, and the elements that are no pieces count. */
+static void test_pieces_limit(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	struct ruleset *r;
+
+	(void)state;
+	/* Outbound, 30 pieces each. */
+	fputs("rule permit Few\n", out);
+	for (int i = 0; i < 21333; i++)
+		fprintf(out, "filter me 10.0.%d.%d/32 tcp * 1-65534\n", i >> 8, i & 255);
+	for (int i = 0; i < 10; i++)
+		fprintf(out, "filter me 10.0.%d.0/24 any * *\n", i);
+	fflush(out);
+	r = rendered(text);
+	assert_int_equal(ruleset_set(r, "out4_sme_d32_p_dp16_r")->n_elements, 2 * 21333);
+	assert_int_equal(ruleset_set(r, "out4_sme_d32_p_dp2_r")->n_elements, 2 * 21333);
+	ruleset_free(r);
+	fputs("rule permit Last\nfilter me 10.0.9.0/24 tcp * 80\n", out);
+	fclose(out);
+	refused(text, ERR_LIMIT, "rule {10000000-0003-0000-0000-000000000000} 'Few': filter {00005355-0006-0000-0000-000000000000}: "
+	    "with its ranges the maps of the policy have more than 640000 elements");
+	free(text);
+}
+
 /* Rules that share their filters: the one that counts stays, also among ranges. */
 static void test_same(void **state)
 {
@@ -896,6 +923,7 @@ int main(void)
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_pieces_limit),
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_locate),
 		cmocka_unit_test(test_numbers),
