@@ -10,6 +10,8 @@
 #include "agent/answers_dynamic.h"
 #include "agent/conf.h"
 #include "agent/diag.h"
+#include "agent/negotiate.h"
+#include "nft/protect.h"
 #include "nft/render.h"
 #include "nft/ruleset.h"
 #include "schema/arena.h"
@@ -90,16 +92,25 @@ static json_t *status_stores(const struct daemon *d)
 	return list;
 }
 
-/* What demands protection that nobody can negotiate. */
+/* filters: those that demand protection. */
 static json_t *status_negotiate(const struct daemon *d)
 {
-	json_t *stores = status_stores(d);
+	const struct protect *wanted = negotiate_wanted(d->negotiator);
+	json_t *stores = status_stores(d), *problems = negotiate_problems_json(d->negotiator);
+	struct negotiate_status s;
 	json_int_t n = 0;
 
 	for (size_t i = 0; i < json_array_size(stores); i++)
 		n += json_integer_value(json_object_get(json_array_get(stores, i), "required"));
 	json_decref(stores);
-	return json_pack("{s:I, s:b}", "filters", n, "ike", 0);
+	negotiate_status(d->negotiator, &s);
+	return json_pack("{s:I, s:s, s:b, s:o, s:{s:I, s:I, s:I}, s:I, s:I, s:o, s:o}", "filters", n,
+	    "state", negotiate_state_name(s.state), "ike", s.state == NEGOTIATE_READY, "daemon", text_or_null(s.daemon),
+	    "connections", "wanted", (json_int_t)s.n_wanted, "loaded", (json_int_t)s.n_loaded, "failed", (json_int_t)s.n_failed,
+	    "pinned_peers", (json_int_t)s.n_pinned,
+	    "policies", (json_int_t)(wanted && d->protection.x ? wanted->spd->n_policies : 0),
+	    "problem", text_or_null(d->unprotected.code != ERR_NONE ? d->unprotected.msg : s.why.code != ERR_NONE ? s.why.msg : ""),
+	    "problems", problems ? problems : json_array());
 }
 
 static json_t *status_startup(const struct daemon *d)
@@ -262,6 +273,16 @@ static int write_ruleset(const void *r, FILE *out)
 	return ruleset_write(r, out);
 }
 
+static int write_spd(const void *s, FILE *out)
+{
+	return spd_write(s, out);
+}
+
+static int write_ike(const void *c, FILE *out)
+{
+	return ike_write(c, out);
+}
+
 static int write_facts(const void *f, FILE *out)
 {
 	return facts_write(f, out);
@@ -287,7 +308,7 @@ static json_t *show_ruleset(const struct daemon *d, const struct generation *g, 
 	struct ruleset *r = NULL;
 	json_t *j = NULL;
 
-	if (refresh_render(&r, d->conf, &d->sources, d->found, g->parts, g->n_parts, err) == 0 && r)
+	if (refresh_render(&r, NULL, d->conf, &d->sources, d->found, g->parts, g->n_parts, err) == 0 && r)
 		j = written(write_ruleset, r, ruleset_json(r), err);
 	ruleset_free(r);
 	return j;
@@ -311,6 +332,7 @@ static json_t *show(const struct daemon *d, const char *what, struct err *err)
 	struct arena *a = arena_new(0);
 	const struct gen_part *part, *json;
 	size_t n_damaged = 0;
+	const struct protect *p = negotiate_wanted(d->negotiator);
 	json_t *r = NULL;
 	int found;
 
@@ -329,13 +351,17 @@ static json_t *show(const struct daemon *d, const char *what, struct err *err)
 		r = show_policy(d, &g, err);
 	} else if (!strcmp(what, "ruleset")) {
 		r = show_ruleset(d, &g, err);
+	} else if (!strcmp(what, "spd")) {
+		r = p ? written(write_spd, p->spd, spd_json(p->spd), err) : NULL;
+	} else if (!strcmp(what, "ike")) {
+		r = p ? written(write_ike, p->ike, ike_json(p->ike), err) : NULL;
 	} else if (!strcmp(what, "rsop") || !strcmp(what, "snapshot")) {
 		part = generation_part(&g, what);
 		json = !strcmp(what, "rsop") ? generation_part(&g, "rsop.json") : NULL;
 		if (part)
 			r = answer_of(part->text, json ? json_loads(json->text, 0, NULL) : NULL);
 	} else {
-		err_set(err, ERR_FORMAT, "'%s' is not one of snapshot, rsop, policy, ruleset, facts", what);
+		err_set(err, ERR_FORMAT, "'%s' is not one of snapshot, rsop, policy, ruleset, spd, ike, facts", what);
 	}
 out:
 	arena_free(a);

@@ -34,14 +34,18 @@ static const struct cli_command commands[] = {
 	  "ipsecpol refresh [--json]\n"
 	  "Ask the directory now, wait, and say what changed.\n" },
 	{ "show", cli_show,
-	  "ipsecpol show snapshot|rsop|policy|ruleset|facts [--json] [options]\n"
+	  "ipsecpol show snapshot|rsop|policy|ruleset|spd|ike|facts [--json] [options]\n"
+	  "ipsecpol show peers [--json]\n"
 	  "Any stage between the directory and the kernel: of the running daemon, or, with\n"
 	  "--directory, of any computer and without a daemon.\n\n"
 	  "  snapshot   what the directory answered (LDIF)\n"
 	  "  rsop       which GPO counts, and why each of the others does not\n"
 	  "  policy     the assigned IPsec policy\n"
 	  "  ruleset    the nftables table it becomes\n"
-	  "  facts      addresses of this host's servers that the ruleset depends on\n\n"
+	  "  spd        the kernel's IPsec policies beside it, for what is negotiated\n"
+	  "  ike        the connections that charon is told, as swanctl.conf, keys as ***\n"
+	  "  facts      addresses of this host and its servers that these depend on\n"
+	  "  peers      with whom traffic is protected, negotiated or in clear (of this host's kernel, for root)\n\n"
 	  DIRECTORY_OPTIONS
 	  "  --facts FILE      addresses as 'show facts' prints them, instead of this host's\n"
 	  "  --all             show rsop: of every computer of the directory, a summary; --json: each of them\n" },
@@ -78,7 +82,7 @@ static void print_usage(FILE *out)
 	fputs("Usage: ipsecpol [--config FILE] COMMAND [options]\n\n"
 	    "  status    what is enforced, from where, and how the last refresh went\n"
 	    "  refresh   ask the directory now\n"
-	    "  show      snapshot, rsop, policy, ruleset or facts, of this or any computer\n"
+	    "  show      snapshot, rsop, policy, ruleset, spd, ike or facts, of this or any computer; peers\n"
 	    "  plan      what a refresh would change\n"
 	    "  apply     one refresh in the foreground, without the daemon\n"
 	    "  static    edit a store: policies, rules, filter lists (netsh ipsec static)\n"

@@ -41,6 +41,7 @@ int cli_refresh(struct cli *c);
 int cli_stop(struct cli *c);
 int cli_show(struct cli *c);	/* cli_show.c */
 int cli_show_all(struct cli *c);	/* rsop of every computer (cli_all.c) */
+int cli_show_peers(struct cli *c);	/* cli_peers.c */
 int cli_plan(struct cli *c);	/* cli_plan.c */
 int cli_apply(struct cli *c);
 int cli_reg(struct cli *c);	/* cli_reg.c */

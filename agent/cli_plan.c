@@ -8,10 +8,12 @@
 
 #include "agent/conf.h"
 #include "agent/ctl.h"
+#include "agent/protection.h"
 #include "agent/refresh.h"
 #include "agent/sources.h"
 #include "gpo/rsop.h"
 #include "nft/nlsock.h"
+#include "nft/protect.h"
 #include "nft/ruleset.h"
 #include "schema/arena.h"
 #include "schema/facts.h"
@@ -41,13 +43,30 @@ static int check_arguments(const struct cli *c)
 	return 0;
 }
 
+/* The rules, and the IPsec policies that go with them; both NULL: none. */
+struct enforced {
+	struct ruleset	*rules;
+	struct spd	*spd;
+};
+
+static int read_policies(struct spd **ret, struct err *err)
+{
+	struct xfrmsock *x = xfrmsock_open(err);
+	int rc;
+
+	if (!x)
+		return err->code == ERR_ABSENT ? 0 : -1;
+	rc = xfrmsock_fetch(x, ret, NULL, err);
+	xfrmsock_close(x);
+	return rc;
+}
+
 /* What the kernel holds now; without root it cannot be told, and then *note says so. */
-static int read_kernel(const struct cli *c, struct ruleset **ret, const char **note, struct err *err)
+static int read_kernel(const struct cli *c, struct enforced *ret, const char **note, struct err *err)
 {
 	struct nlsock *nl;
 	int rc;
 
-	*ret = NULL;
 	*note = NULL;
 	if (!cli_is_self(c)) {
 		*note = "for another computer: compared with no table at all";
@@ -60,9 +79,9 @@ static int read_kernel(const struct cli *c, struct ruleset **ret, const char **n
 	nl = nlsock_open(err);
 	if (!nl)
 		return -1;
-	rc = nlsock_fetch(nl, ret, err);
+	rc = nlsock_fetch(nl, &ret->rules, err);
 	nlsock_close(nl);
-	return rc;
+	return rc < 0 ? -1 : read_policies(&ret->spd, err);
 }
 
 /* They are in the service's memory alone. */
@@ -82,18 +101,19 @@ static bool dynamic_rules_in_force(const struct cli *c)
 	return found;
 }
 
-static int find_changes(struct changes *ret, const struct ruleset *want, const struct ruleset *have, struct err *err)
+static int find_changes(struct changes *ret, const struct enforced *want, const struct enforced *have, struct err *err)
 {
 	FILE *out = open_memstream(&ret->text, &ret->len);
 
 	if (!out)
 		return err_nomem(err);
-	if (want) {
-		ret->n = ruleset_diff(want, have, out);
-	} else if (have) {
+	if (want->rules) {
+		ret->n = ruleset_diff(want->rules, have->rules, out);
+	} else if (have->rules) {
 		fprintf(out, "- table inet " RULESET_TABLE "\n");
 		ret->n = 1;
 	}
+	ret->n += spd_diff(want->spd, have->spd, out);
 	return fclose(out) == 0 ? 0 : err_nomem(err);
 }
 
@@ -166,7 +186,8 @@ int cli_plan(struct cli *c)
 {
 	struct collected col = { 0 };
 	struct host_facts *facts = NULL;
-	struct ruleset *want = NULL, *have = NULL;
+	struct enforced want = { 0 }, have = { 0 };
+	struct protection ipsec = { 0 };
 	struct gen_part *parts = NULL;
 	struct changes ch = { 0 };
 	struct stored stored = { 0 };
@@ -180,17 +201,25 @@ int cli_plan(struct cli *c)
 	if (rc)
 		return rc;
 	if (cli_facts(c, &facts, &err) < 0 || collect_parts(c, &col, &parts, &n, &err) < 0 ||
-	    cli_sources(c, &stored, &sources, &err) < 0 || refresh_render(&want, c->conf, &sources, facts, parts, n, &err) < 0 ||
-	    read_kernel(c, &have, &note, &err) < 0 || find_changes(&ch, want, have, &err) < 0)
+	    cli_sources(c, &stored, &sources, &err) < 0 ||
+	    refresh_render(&want.rules, &ipsec, c->conf, &sources, facts, parts, n, &err) < 0 || read_kernel(c, &have, &note, &err) < 0) {
+		rc = cli_fail(&err);
+		goto out;
+	}
+	want.spd = ipsec.next->spd;
+	if (find_changes(&ch, &want, &have, &err) < 0)
 		rc = cli_fail(&err);
 	else
 		rc = print_changes(c, &col, &ch, note ? note : !dynamic_rules_in_force(c) ? NULL :
 		    "dynamic rules of the running service are no part of the plan: they are listed as removed, but a refresh keeps them");
+out:
 	free(ch.text);
 	sources_free(&sources);
 	stored_free(&stored);
-	ruleset_free(have);
-	ruleset_free(want);
+	ruleset_free(have.rules);
+	ruleset_free(want.rules);
+	spd_free(have.spd);
+	protection_none(&ipsec);
 	facts_free(facts);
 	collected_free(&col);
 	return rc;
@@ -251,6 +280,8 @@ static int apply(struct cli *c, struct refresh_context *ctx, struct err *err)
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	if (refresh_apply(&r, ctx, parts, n, err) < 0)
 		goto out;
+	if (ctx->protection->problem.code != ERR_NONE)
+		fprintf(stderr, "warning: not everything can be negotiated: %s\n", ctx->protection->problem.msg);
 	if (r.uncached.code != ERR_NONE) {
 		*err = r.uncached;
 		err_prefix(err, "the policy is enforced but could not be cached");
@@ -267,6 +298,7 @@ int cli_apply(struct cli *c)
 	struct stored stored = { 0 };
 	struct sources sources;
 	struct refresh_context ctx = { .conf = c->conf, .sources = &sources, .stored = &stored, .log = c->json ? NULL : stdout };
+	struct protection ipsec = { 0 };
 	struct host_facts *facts = NULL;
 	struct err err = { 0 };
 	int rc = check_arguments(c);
@@ -285,13 +317,17 @@ int cli_apply(struct cli *c)
 	if (ctx.store && (ctx.nl = nlsock_open(&err)) && cli_sources(c, &stored, &sources, &err) == 0 &&
 	    stored_create(&stored, c->conf, &err) == 0 && cli_facts(c, &facts, &err) == 0) {
 		ctx.found = facts;
-		rc = apply(c, &ctx, &err);
+		ipsec.x = xfrmsock_open(&err);
+		ctx.protection = &ipsec;
+		rc = ipsec.x || err.code == ERR_ABSENT ? apply(c, &ctx, &err) : -1;
 	}
 	if (rc < 0)
 		rc = cli_fail(&err);
 	sources_free(&sources);
 	stored_free(&stored);
 	facts_free(facts);
+	protection_none(&ipsec);
+	xfrmsock_close(ipsec.x);
 	nlsock_close(ctx.nl);
 	store_close(ctx.store);
 	return rc;

@@ -4,17 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/cli_dynamic.h"
 #include "agent/conf.h"
+#include "agent/protection.h"
 #include "agent/refresh.h"
 #include "agent/sources.h"
 #include "gpo/rsop.h"
+#include "nft/protect.h"
 #include "nft/ruleset.h"
 #include "schema/arena.h"
 #include "schema/facts.h"
 #include "schema/ldif.h"
 #include "schema/policy.h"
+#include "schema/utf.h"
 
-static const char *const stages[] = { "snapshot", "rsop", "policy", "ruleset", "facts" };
+static const char *const stages[] = { "snapshot", "rsop", "policy", "ruleset", "spd", "ike", "facts" };
 
 static int wrote(int rc)
 {
@@ -69,24 +73,82 @@ static json_t *snapshot_json(const struct dir_snapshot *s, struct arena *a, stru
 	return NULL;
 }
 
-static int print_ruleset(struct cli *c, const struct collected *col, const struct host_facts *facts)
+/* ---- what enforces it ---- */
+
+/* protection NULL: the ruleset alone. */
+static int render(struct ruleset **ret, struct protection *protection, struct cli *c, const struct collected *col, const struct host_facts *facts, struct err *err)
 {
 	struct gen_part *parts = NULL;
 	struct stored stored = { 0 };
 	struct sources sources;
-	struct ruleset *r = NULL;
-	struct err err = { 0 };
 	size_t n = 0;
 	int rc = -1;
 
 	sources_init(&sources);
-	if (collected_parts(&parts, &n, col, c->arena, &err) == 0 && cli_sources(c, &stored, &sources, &err) == 0)
-		rc = refresh_render(&r, c->conf, &sources, facts, parts, n, &err);
+	if (collected_parts(&parts, &n, col, c->arena, err) == 0 && cli_sources(c, &stored, &sources, err) == 0)
+		rc = refresh_render(ret, protection, c->conf, &sources, facts, parts, n, err);
 	sources_free(&sources);
 	stored_free(&stored);
-	if (rc < 0)
+	return rc;
+}
+
+static int print_ruleset(struct cli *c, const struct collected *col, const struct host_facts *facts)
+{
+	struct ruleset *r = NULL;
+	struct err err = { 0 };
+	int rc;
+
+	if (render(&r, NULL, c, col, facts, &err) < 0)
 		return cli_fail(&err);
 	rc = c->json ? cli_print_json(ruleset_json(r)) : wrote(ruleset_write(r, stdout));
+	ruleset_free(r);
+	return rc;
+}
+
+/* On stderr, so that what is printed can be read by machines. */
+static void warn_rule(const char *name, const char *id, const char *why, bool closed)
+{
+	struct err line;
+
+	err_set(&line, ERR_NONE, "rule '%.100s' %s: %.250s%s", name, id, why, closed ? ": what it demands is blocked" : "");
+	fprintf(stderr, "ipsecpol: warning: %s\n", line.msg);
+}
+
+static void warn_problems(const struct cli *c, const struct protection *p)
+{
+	char id[GUID_TEXT];
+
+	if (p->problem.code != ERR_NONE)
+		fprintf(stderr, "ipsecpol: warning: %s\n", p->problem.msg);
+	if (!cli_is_self(c) && !c->facts_file)
+		fprintf(stderr, "ipsecpol: warning: the addresses of %s are not known, so filters of 'me' are left out; --facts tells them\n", c->computer);
+	for (size_t i = 0; p->next && i < p->next->n_problems; i++) {
+		const struct protect_problem *x = &p->next->problems[i];
+
+		guid_text(&x->origin.rule, id);
+		warn_rule(x->rule_name, id, x->text, x->closed);
+	}
+}
+
+static int print_protection(struct cli *c, const struct collected *col, const struct host_facts *facts, bool ike)
+{
+	struct protection p = { 0 };
+	struct ruleset *r = NULL;
+	struct err err = { 0 };
+	int rc;
+
+	if (render(&r, &p, c, col, facts, &err) < 0) {
+		rc = cli_fail(&err);
+	} else if (!p.next) {
+		rc = EXIT_DONE;
+	} else {
+		warn_problems(c, &p);
+		if (c->json)
+			rc = cli_print_json(ike ? ike_json(p.next->ike) : spd_json(p.next->spd));
+		else
+			rc = wrote(ike ? ike_write(p.next->ike, stdout) : spd_write(p.next->spd, stdout));
+	}
+	protection_none(&p);
 	ruleset_free(r);
 	return rc;
 }
@@ -147,11 +209,30 @@ static int show_collected(struct cli *c, const char *what)
 		rc = no_policy(&col);
 	else if (!strcmp(what, "policy"))
 		rc = print_policy(c, &col);
-	else
+	else if (!strcmp(what, "ruleset"))
 		rc = print_ruleset(c, &col, facts);
+	else
+		rc = print_protection(c, &col, facts, !strcmp(what, "ike"));
 	collected_free(&col);
 	facts_free(facts);
 	return rc;
+}
+
+/* What cannot be negotiated of the policy that is in force. */
+static void warn_running(struct cli *c)
+{
+	json_t *status = NULL, *problems, *o;
+	struct err ignored;
+
+	if (cli_ask(c, &status, "org.ipsecpol.Status", NULL, 10, &ignored) < 0)
+		return;
+	problems = json_object_get(json_object_get(status, "negotiate"), "problems");
+	for (size_t i = 0; i < json_array_size(problems); i++) {
+		o = json_array_get(problems, i);
+		warn_rule(json_text(o, "rule"), *json_text(o, "rule_id") ? json_text(o, "rule_id") : json_text(o, "id"),
+		    *json_text(o, "text") ? json_text(o, "text") : json_text(o, "why"), json_is_true(json_object_get(o, "closed")));
+	}
+	json_decref(status);
 }
 
 static int show_running(struct cli *c, const char *what)
@@ -174,6 +255,8 @@ static int show_running(struct cli *c, const char *what)
 	else
 		rc = wrote(text && fputs(text, stdout) < 0 ? -1 : 0);
 	json_decref(r);
+	if (!strcmp(what, "spd") || !strcmp(what, "ike"))
+		warn_running(c);
 	return rc;
 }
 
@@ -184,11 +267,16 @@ int cli_show(struct cli *c)
 
 	for (size_t i = 0; what && i < sizeof(stages) / sizeof(stages[0]); i++)
 		known |= !strcmp(what, stages[i]);
+	known |= what && !strcmp(what, "peers");
 	if (!known)
-		return cli_usage("show what? snapshot, rsop, policy, ruleset or facts%s%.40s%s", what ? ", not '" : "",
+		return cli_usage("show what? snapshot, rsop, policy, ruleset, spd, ike, facts or peers%s%.40s%s", what ? ", not '" : "",
 		    what ? what : "", what ? "'" : "");
 	if (c->argc > 1)
 		return cli_usage("unexpected argument '%.40s'", c->argv[1]);
+	if (!strcmp(what, "peers") && (c->directory || c->computer || c->site || c->domain || c->facts_file || c->all))
+		return cli_usage("'show peers' is of this host's kernel and takes no options but --json");
+	if (!strcmp(what, "peers"))
+		return cli_show_peers(c);
 	if (!c->directory && (c->computer || c->site || c->domain || c->facts_file))
 		return cli_usage("--computer, --site, --domain and --facts go with --directory");
 	if (c->all && (strcmp(what, "rsop") || !c->directory || c->computer || c->facts_file))

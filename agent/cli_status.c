@@ -9,8 +9,10 @@
 
 #include "agent/conf.h"
 #include "agent/ctl.h"
+#include "agent/protection.h"
 #include "nft/nlsock.h"
 #include "nft/ruleset.h"
+#include "schema/utf.h"
 
 /* "automatic", "manual" or "disabled", as systemd starts our unit; false: it cannot be told. */
 static bool startup_type(char *out, size_t size)
@@ -79,10 +81,136 @@ static void print_count(const json_t *count, const char *what, const char *end)
 	printf("%lld %s%s%s", n, what, n == 1 ? "" : "s", end);
 }
 
+/* ---- what is negotiated ---- */
+
+#define MAX_RULES	5	/* by name */
+
+/* A text of others. */
+static void print_text(const char *before, const char *text, const char *after)
+{
+	if (!*text)
+		return;
+	fputs(before, stdout);
+	utf8_write(stdout, text, "");
+	fputs(after, stdout);
+}
+
+/* why is a word for machines where there is a text, too. */
+static const char *problem_text(const json_t *p)
+{
+	return *member(p, "text") ? member(p, "text") : member(p, "why");
+}
+
+static void print_problem(const json_t *p)
+{
+	const char *id = *member(p, "rule_id") ? member(p, "rule_id") : member(p, "id");
+	const char *gpo = *member(p, "gpo_name") ? member(p, "gpo_name") : member(p, "gpo");
+
+	fputs(json_is_true(json_object_get(p, "closed")) ? "  blocked:  " : "            ", stdout);
+	print_text("rule '", member(p, "rule"), "'");
+	printf("%s%s", *member(p, "rule") ? " " : "rule ", id);
+	print_text(", GPO ", gpo, "");
+	print_text(": ", problem_text(p), "");
+	putchar('\n');
+}
+
+/* Those first whose traffic is blocked. */
+static void print_problems(const json_t *list)
+{
+	const size_t n = json_array_size(list);
+	size_t shown = 0;
+
+	for (int closed = 1; closed >= 0; closed--)
+		for (size_t i = 0; i < n && shown < MAX_RULES; i++) {
+			const json_t *p = json_array_get(list, i);
+
+			if (json_is_true(json_object_get(p, "closed")) != (closed == 1))
+				continue;
+			print_problem(p);
+			shown++;
+		}
+	if (n > shown)
+		printf("            and %zu more ('ipsecpol status --json' lists them)\n", n - shown);
+}
+
+/* What the IKE daemon has been told. */
+static void print_loaded(const json_t *n)
+{
+	const json_t *connections = json_object_get(n, "connections"), *policies = json_object_get(n, "policies");
+
+	print_count(json_object_get(connections, "loaded"), "connection", "");
+	print_text(" loaded by ", *member(n, "daemon") ? member(n, "daemon") : "the IKE daemon", "");
+	printf(", %lld IPsec polic%s in the kernel", (long long)json_integer_value(policies), json_integer_value(policies) == 1 ? "y" : "ies");
+	if (json_integer_value(json_object_get(n, "pinned_peers"))) {
+		fputs(", ", stdout);
+		print_count(json_object_get(n, "pinned_peers"), "peer", " held to what they negotiated");
+	}
+	putchar('\n');
+}
+
+/* One word of agent/negotiate.h's states: the line about it.  false: nothing is negotiated. */
+static bool print_negotiate_state(const json_t *n)
+{
+	const json_t *connections = json_object_get(n, "connections");
+	const long long wanted = json_integer_value(json_object_get(connections, "wanted"));
+	const long long loaded = json_integer_value(json_object_get(connections, "loaded"));
+	const char *state = member(n, "state");
+
+	if (!strcmp(state, "ready") || (!strcmp(state, "failed") && wanted && loaded >= wanted)) {
+		fputs(*state == 'r' ? "Negotiate:  works: " : "Negotiate:  PROBLEM: not for all rules; ", stdout);
+		print_loaded(n);
+		return true;
+	}
+	if (!strcmp(state, "loading"))
+		printf("Negotiate:  %lld of %lld connections are loaded; what is not yet is closed\n", loaded, wanted);
+	else if (!strcmp(state, "failed") && loaded < wanted)
+		printf("Negotiate:  PROBLEM: only %lld of %lld connections could be loaded\n", loaded, wanted);
+	else if (!strcmp(state, "no-ike"))
+		puts("Negotiate:  PROBLEM: no IKE daemon answers");
+	else if (!strcmp(state, "no-kernel"))
+		puts("Negotiate:  PROBLEM: this kernel has no IPsec");
+	else if (!strcmp(state, "failed"))
+		puts("Negotiate:  PROBLEM: nothing can be negotiated");
+	else if (json_array_size(json_object_get(n, "problems")))
+		puts("Negotiate:  no filter demands it");
+	else if (json_integer_value(json_object_get(n, "filters")))
+		puts("Negotiate:  nothing: this host has no address that could be protected");
+	else
+		return false;
+	return true;
+}
+
+/* The problem is that of a rule, which is listed. */
+static bool told_by_rule(const json_t *n)
+{
+	const json_t *list = json_object_get(n, "problems");
+	const char *problem = member(n, "problem");
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (*problem && *problem_text(json_array_get(list, i)) && strstr(problem, problem_text(json_array_get(list, i))))
+			return true;
+	return false;
+}
+
+static void print_negotiate(const json_t *n)
+{
+	const json_t *filters = json_object_get(n, "filters");
+	const char *state = member(n, "state");
+
+	if (!print_negotiate_state(n))
+		return;
+	if (!told_by_rule(n))
+		print_text("            ", member(n, "problem"), "\n");
+	if ((!strncmp(state, "no-", 3) || !strcmp(state, "idle")) && json_integer_value(filters)) {
+		fputs("            what filters demand to be protected is dropped (", stdout);
+		print_count(filters, "filter", ")\n");
+	}
+	print_problems(json_object_get(n, "problems"));
+}
+
 static void print_enforced(const json_t *s)
 {
 	const json_t *e = json_object_get(s, "enforced"), *stores = json_object_get(e, "stores");
-	const json_t *negotiate = json_object_get(s, "negotiate"), *n = json_object_get(negotiate, "filters");
 
 	print_mode(s);
 	for (size_t i = 0; i < json_array_size(stores); i++) {
@@ -92,10 +220,7 @@ static void print_enforced(const json_t *s)
 		print_count(json_object_get(p, "rules"), "rule", ", ");
 		print_count(json_object_get(p, "filters"), "filter", "\n");
 	}
-	if (json_integer_value(n) && !json_is_true(json_object_get(negotiate, "ike"))) {
-		fputs("Negotiate:  no IKE daemon is in use: what filters demand to be protected is dropped (", stdout);
-		print_count(n, "filter", ")\n");
-	}
+	print_negotiate(json_object_get(s, "negotiate"));
 	if (*member(e, "gpo")) {
 		printf("GPO:        %s\n", member(e, "gpo"));
 		printf("Generation: %lld, of %s", (long long)json_integer_value(json_object_get(e, "generation")), member(e, "taken"));
@@ -232,8 +357,11 @@ static int tables_remove(void)
 {
 	struct err err = { 0 };
 	struct nlsock *nl = nlsock_open(&err);
-	int rc = nl ? nlsock_apply(nl, NULL, NULL, NULL, &err) : -1;
+	struct protection ipsec = { .x = nl ? xfrmsock_open(&err) : NULL };
+	int rc = !nl || (!ipsec.x && err.code != ERR_ABSENT) || protection_down(&ipsec, NULL, &err) < 0 ? -1 :
+	    nlsock_apply(nl, NULL, NULL, NULL, &err);
 
+	xfrmsock_close(ipsec.x);
 	nlsock_close(nl);
 	if (rc < 0)
 		return cli_fail(&err);

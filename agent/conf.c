@@ -60,6 +60,8 @@ static struct conf *conf_new(void)
 	c->refresh_offset = 1800;
 	c->ipsecexempt = 3;
 	c->lifeline = true;
+	c->vici = "/run/charon.vici";
+	c->ike_version = 1;
 	c->state_dir = LOCALSTATEDIR "/lib/ipsecpol";
 	c->run_dir = RUNSTATEDIR "/ipsecpol";
 	c->worker_user = "ipsecpol";

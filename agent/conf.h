@@ -16,6 +16,7 @@ struct err;
 #define CONF_FILE	SYSCONFDIR "/ipsecpol/ipsecpol.conf"
 
 enum conf_bind { BIND_GSSAPI, BIND_EXTERNAL, BIND_SIMPLE };
+enum conf_kerberos { CONF_KERBEROS_NONE, CONF_KERBEROS_PSK, CONF_KERBEROS_CERTIFICATE };
 enum conf_tls { TLS_OFF, TLS_START };	/* StartTLS on ldap://; ldaps:// always has TLS */
 
 struct conf {
@@ -46,6 +47,14 @@ struct conf {
 	bool		 any_is_ipv4;		/* no */
 	struct host_facts *facts;		/* domain-controllers (beside those in use); dhcp-servers, wins-servers,
 						 * dns-servers, gateways: instead of what is found */
+	/* [ike] */
+	const char	*vici;			/* charon's socket; /run/charon.vici */
+	int		 ike_version;		/* enum ike_version; 1 */
+	enum conf_kerberos kerberos;		/* what negotiates where a policy says Kerberos; none */
+	const char	*kerberos_psk;		/* file with the key; NULL */
+	const char	*certificate, *private_key, *ca;	/* PEM or DER files for charon; NULL: none */
+	bool		 weak_offers;		/* no */
+	bool		 ignore_mapping;	/* account-mapping = refuse | ignore */
 	/* [daemon] */
 	const char	*state_dir, *run_dir;	/* /var/lib/ipsecpol, /run/ipsecpol */
 	const char	*socket;		/* RUN_DIR/ipsecpol.socket */

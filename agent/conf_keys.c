@@ -180,6 +180,27 @@ static const char *store_addresses(struct conf *c, const struct conf_key *k, con
 	return n ? NULL : what;
 }
 
+/* none | certificate | psk FILE */
+static const char *store_kerberos(struct conf *c, const struct conf_key *k, const char *value, struct err *err)
+{
+	static const char what[] = "'none', 'certificate', or 'psk' and the absolute path of a file";
+	const char *path;
+
+	(void)k, (void)err;
+	if (!strcmp(value, "none") || !strcmp(value, "certificate")) {
+		c->kerberos = value[0] == 'c' ? CONF_KERBEROS_CERTIFICATE : CONF_KERBEROS_NONE;
+		return NULL;
+	}
+	if (strncmp(value, "psk", 3))
+		return what;
+	path = value + 3 + strspn(value + 3, " \t");
+	if (path == value + 3 || *path != '/' || !text_fits(path, PATH_MAX - 1))
+		return what;
+	c->kerberos = CONF_KERBEROS_PSK;
+	c->kerberos_psk = arena_strdup(c->arena, path);
+	return c->kerberos_psk ? NULL : no_memory;
+}
+
 #define AT(member)	.at = offsetof(struct conf, member)
 #define HOUR		3600L
 
@@ -213,6 +234,14 @@ static const struct conf_key keys[] = {
 	{ "enforcement", "wins-servers", store_addresses, .fact = FACT_WINS },
 	{ "enforcement", "dhcp-servers", store_addresses, .fact = FACT_DHCP },
 	{ "enforcement", "gateways", store_addresses, .fact = FACT_GATEWAY },
+	{ "ike", "vici", store_path, AT(vici) },
+	{ "ike", "version", store_enum, AT(ike_version), .what = "any|1|2" },
+	{ "ike", "kerberos", store_kerberos, AT(kerberos) },
+	{ "ike", "certificate", store_path, AT(certificate) },
+	{ "ike", "private-key", store_path, AT(private_key) },
+	{ "ike", "ca", store_path, AT(ca) },
+	{ "ike", "weak-offers", store_bool, AT(weak_offers), .what = "no|yes" },
+	{ "ike", "account-mapping", store_bool, AT(ignore_mapping), .what = "refuse|ignore" },
 	{ "daemon", "state-dir", store_path, AT(state_dir) },
 	{ "daemon", "run-dir", store_path, AT(run_dir) },
 	{ "daemon", "socket", store_path, AT(socket) },

@@ -22,6 +22,7 @@
 #include "agent/dynamic.h"
 #include "agent/hostfacts.h"
 #include "agent/log.h"
+#include "agent/negotiate.h"
 #include "agent/worker.h"
 #include "schema/arena.h"
 #include "schema/facts.h"
@@ -163,6 +164,7 @@ static void keep(struct daemon *d, const struct refresh_report *r)
 		d->mode = MODE_BLOCK;
 		d->source = SOURCE_NONE;
 		d->block_unreadable = true;
+		negotiate_want(d->negotiator, NULL);
 	} else if (d->block_unreadable) {
 		/* The option is off now. */
 		daemon_start_again(d, &err);
@@ -365,10 +367,9 @@ static int on_term(sd_event_source *s, const struct signalfd_siginfo *si, void *
 
 int daemon_permit(struct daemon *d, struct err *err)
 {
-	struct apply_report rep;
-
-	if (nlsock_apply(d->nl, NULL, &rep, NULL, err) < 0)
+	if (daemon_table_apply(d, NULL, err) < 0)
 		return -1;
+	negotiate_end(d->negotiator);
 	d->mode = MODE_PERMIT;
 	log_event(LOG_NOTICE, "permit-mode", NULL, "stopped by hand: nothing is filtered");
 	sd_event_exit(d->ev, 0);
@@ -393,6 +394,7 @@ static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *c
 	if (conf_read(&conf, d->conf_file, &err) < 0) {
 		log_event(LOG_ERR, "config-refused", NULL, "the configuration stays as it was: %s", err.msg);
 	} else {
+		negotiate_conf(d->negotiator, conf);
 		conf_free(d->conf);
 		d->conf = conf;
 		schedule_conf(d);
@@ -447,6 +449,17 @@ static bool store_is_new(const struct conf *c)
 	return access(path, F_OK) < 0 && errno == ENOENT;
 }
 
+static int open_negotiation(struct daemon *d, struct err *err)
+{
+	d->protection.x = xfrmsock_open(err);
+	if (!d->protection.x && err->code != ERR_ABSENT)
+		return -1;
+	if (sd_event_default(&d->ev) < 0)
+		return err_set(err, ERR_SYSTEM, "event loop: cannot be made");
+	d->negotiator = negotiate_open(d->ev, d->conf, d->protection.x, NULL, daemon_spoiled, d, err);
+	return d->negotiator ? 0 : -1;
+}
+
 static int daemon_start(struct daemon *d, struct err *err)
 {
 	struct err why;
@@ -472,6 +485,10 @@ static int daemon_start(struct daemon *d, struct err *err)
 		*err = why;
 		return -1;
 	}
+	if (open_negotiation(d, &why) < 0) {
+		*err = why;
+		return -1;
+	}
 	update_facts(d);
 	if (!d->store && err->code != ERR_DAMAGED) {
 		daemon_start_without_store(d);
@@ -480,8 +497,6 @@ static int daemon_start(struct daemon *d, struct err *err)
 	daemon_start_from_cache(d, err);
 	if (!d->store)
 		return err_set(err, ERR_SYSTEM, "%s", d->trouble.msg);
-	if (sd_event_default(&d->ev) < 0)
-		return err_set(err, ERR_SYSTEM, "event loop: cannot be made");
 	if (add_sources(d, err) < 0)
 		return -1;
 	d->diag = diag_open(d, err);
@@ -501,6 +516,9 @@ static void daemon_end(struct daemon *d)
 	diag_close(d->diag);
 	d->diag = NULL;
 	ctl_close(d->ctl);
+	negotiate_close(d->negotiator);
+	protection_none(&d->protection);
+	xfrmsock_close(d->protection.x);
 	sd_event_unref(d->ev);
 	nlsock_close(d->nl);
 	store_close(d->store);

@@ -8,12 +8,14 @@
 #include <sys/types.h>
 
 #include "agent/ctl.h"
+#include "agent/protection.h"
 #include "agent/refresh.h"
 #include "agent/schedule.h"
 #include "agent/sources.h"
 
 struct conf;
 struct host_facts;
+struct negotiator;
 struct ruleset;
 struct sd_event;
 struct sd_event_source;
@@ -38,6 +40,9 @@ struct daemon {
 	struct sd_event_source	*timer, *facts_timer, *again_timer;
 	struct store		*store;
 	struct nlsock		*nl;
+	struct negotiator	*negotiator;
+	struct protection	 protection;	/* x NULL: this kernel has no IPsec */
+	struct err		 unprotected;	/* why something cannot be negotiated, of the last change */
 	struct ctl		*ctl;
 	struct host_facts	*found;
 	struct stored		 stored;	/* by the administrator, as of the last look */
@@ -97,6 +102,8 @@ void daemon_enter_block(struct daemon *d, const char *why);	/* cannot fail: d->b
 int daemon_enforce_startup(struct daemon *d, struct err *err);	/* the startup mode, with a lifeline */
 void daemon_context(struct refresh_context *c, struct daemon *d);
 void daemon_enforced(struct daemon *d, const struct refresh_report *r, enum daemon_source source);
+void daemon_negotiate(struct daemon *d);	/* what was rendered with the rules in force is negotiated from now on */
+void daemon_spoiled(void *cookie);		/* somebody changed our IPsec policies: put them back */
 void daemon_log_policy(int priority, const char *event, const struct refresh_report *r, const char *text);
 /* start.c
  * Once, at start, before anything is asked of the network.  store_err: why d->store could not be opened; looked at

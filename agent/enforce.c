@@ -14,6 +14,8 @@
 #include "agent/diag.h"
 #include "agent/dynamic.h"
 #include "agent/log.h"
+#include "agent/negotiate.h"
+#include "nft/protect.h"
 #include "nft/render.h"
 #include "nft/ruleset.h"
 #include "schema/facts.h"
@@ -22,16 +24,24 @@
 void daemon_context(struct refresh_context *c, struct daemon *d)
 {
 	*c = (struct refresh_context){ .conf = d->conf, .sources = &d->sources, .stored = &d->stored, .store = d->store, .store_new = d->store_new,
-		.nl = d->nl, .found = d->found, .held = &d->held };
+		.nl = d->nl, .protection = &d->protection, .found = d->found, .held = &d->held };
+	d->protection.before = negotiate_wanted(d->negotiator);
 }
 
 /* ---- block and startup mode ---- */
 
+/* Nothing is negotiated in the modes without a policy. */
 int daemon_table_apply(struct daemon *d, struct ruleset *want, struct err *err)
 {
 	struct apply_report rep;
-	int rc = nlsock_apply(d->nl, want, &rep, NULL, err);
+	int rc;
 
+	protection_none(&d->protection);
+	rc = protection_down(&d->protection, NULL, err);
+	if (rc == 0)
+		rc = nlsock_apply(d->nl, want, &rep, NULL, err);
+	if (rc == 0)
+		negotiate_want(d->negotiator, NULL);
 	ruleset_free(want);
 	return rc;
 }
@@ -99,6 +109,17 @@ void daemon_enforced(struct daemon *d, const struct refresh_report *r, enum daem
 	d->mode = r->in_force == FORCE_NOTHING ? MODE_PERMIT : MODE_SECURE;
 	d->source = r->in_force == FORCE_DOMAIN ? source : r->in_force == FORCE_LOCAL ? SOURCE_LOCAL : SOURCE_NONE;
 	d->sched.polling = r->polling_seconds;
+	daemon_negotiate(d);
+}
+
+void daemon_negotiate(struct daemon *d)
+{
+	if (d->protection.problem.code != ERR_NONE && strcmp(d->protection.problem.msg, d->unprotected.msg))
+		log_event(LOG_ERR, "negotiate-problem", NULL, "%s", d->protection.problem.msg);
+	d->unprotected = d->protection.problem;
+	negotiate_logging(d->negotiator, d->sources.settings.ike_logging);
+	negotiate_want(d->negotiator, d->protection.next);
+	d->protection.next = NULL;
 }
 
 void daemon_log_policy(int priority, const char *event, const struct refresh_report *r, const char *text)
@@ -189,11 +210,29 @@ void daemon_enforce_again(struct daemon *d, const char *event, const char *text)
 			daemon_enter_block(d, err.msg);
 		return;
 	}
-	if (r.kernel.n_changes == 0)
+	if (r.kernel.n_changes == 0) {
+		daemon_negotiate(d);
 		return;
+	}
 	daemon_enforced(d, &r, d->source);
 	d->n_restored += !strcmp(event, "table-restored");
 	daemon_log_policy(LOG_WARNING, event, &r, text);
+}
+
+void daemon_spoiled(void *cookie)
+{
+	struct daemon *d = cookie;
+	const struct protect *p = negotiate_wanted(d->negotiator);
+	struct spd_report rep = { 0 };
+	struct err err = { 0 };
+
+	if (!d->protection.x || !p)
+		return;
+	if (xfrmsock_install(d->protection.x, p->spd, &rep, NULL, &err) < 0)
+		log_event(LOG_CRIT, "kernel-refused", NULL, "somebody changed our IPsec policies, and they cannot be put back: %s", err.msg);
+	else if (rep.n_added + rep.n_changed)
+		log_event(LOG_WARNING, "policies-restored", NULL, "somebody changed our IPsec policies, %zu were put back", rep.n_added + rep.n_changed);
+	d->n_restored += rep.n_added + rep.n_changed != 0;
 }
 
 /* ---- what is in force, for questions about it ---- */

@@ -7,6 +7,7 @@
 
 #include "agent/bootimage.h"
 #include "agent/conf.h"
+#include "agent/protection.h"
 #include "agent/refresh_parts.h"
 #include "agent/sources.h"
 #include "nft/render.h"
@@ -38,19 +39,28 @@ static int64_t lap(int64_t *mark)
 
 /* ---- rendering and enforcing ---- */
 
-static int render(struct ruleset **ret, const struct conf *conf, const struct sources *sources, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, const struct ipsec_policy *domain, struct err *err)
+/* protection: what goes with it, or NULL. */
+static int render(struct ruleset **ret, struct protection *protection, const struct conf *conf, const struct sources *sources, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, const struct ipsec_policy *domain, struct err *err)
 {
+	const char *gpo = part_text(parts, n_parts, "gpo"), *name = part_text(parts, n_parts, "gpo-name");
 	struct host_facts *facts = NULL;
+	struct ruleset *r = NULL;
 	int rc;
 
 	if (refresh_facts(&facts, found, parts, n_parts, err) < 0)
 		return -1;
-	rc = sources_render(ret, sources, conf, domain, part_text(parts, n_parts, "gpo"), part_text(parts, n_parts, "gpo-name"), facts, err);
+	rc = sources_render(&r, sources, conf, domain, gpo, name, facts, err);
+	if (rc == 0 && protection)
+		rc = protection_render(protection, sources, conf, domain, gpo, name, facts, err);
 	facts_free(facts);
+	if (rc == 0)
+		*ret = r;
+	else
+		ruleset_free(r);
 	return rc;
 }
 
-int refresh_render(struct ruleset **ret, const struct conf *conf, const struct sources *sources, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err)
+int refresh_render(struct ruleset **ret, struct protection *protection, const struct conf *conf, const struct sources *sources, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err)
 {
 	const struct gen_part *text = part_find(parts, n_parts, "policy");
 	struct ipsec_policy *p = NULL;
@@ -58,7 +68,7 @@ int refresh_render(struct ruleset **ret, const struct conf *conf, const struct s
 
 	if (text && policy_read(&p, text->text, text->len, err) < 0)
 		return err_prefix(err, "policy text");
-	rc = render(ret, conf, sources, found, parts, n_parts, p, err);
+	rc = render(ret, protection, conf, sources, found, parts, n_parts, p, err);
 	policy_free(p);
 	return rc;
 }
@@ -164,6 +174,21 @@ static void hold_ruleset(const struct refresh_context *c, struct ruleset *want)
 		ruleset_free(want);
 }
 
+/* want NULL: no table. */
+static int commit(struct refresh_report *r, const struct refresh_context *c, const struct ruleset *want, struct err *err)
+{
+	int rc;
+
+	if (c->protection && protection_down(c->protection, c->log, err) < 0)
+		return -1;
+	rc = nlsock_apply(c->nl, want, &r->kernel, c->log, err);
+	if (c->protection && rc == 0)
+		protection_up(c->protection, c->log);
+	else if (c->protection)
+		protection_back(c->protection);
+	return rc;
+}
+
 /* parts stays what is held when it is that already. */
 static int enforce(struct refresh_report *r, const struct refresh_context *c, const struct gen_part *parts, size_t n_parts, const struct ipsec_policy *domain, struct err *err)
 {
@@ -171,10 +196,10 @@ static int enforce(struct refresh_report *r, const struct refresh_context *c, co
 	int64_t mark = 0;
 
 	lap(&mark);
-	if (render(&want, c->conf, c->sources, c->found, parts, n_parts, domain, err) < 0)
+	if (render(&want, c->protection, c->conf, c->sources, c->found, parts, n_parts, domain, err) < 0)
 		return -1;
 	r->us_render = lap(&mark);
-	if (nlsock_apply(c->nl, want, &r->kernel, c->log, err) < 0) {
+	if (commit(r, c, want, err) < 0) {
 		ruleset_free(want);
 		return -1;
 	}
@@ -282,8 +307,11 @@ static int apply_kept(struct refresh_report *r, const struct refresh_context *c,
 		return 0;
 	sources_options(&o, c->sources, c->conf);
 	if (refresh_facts(&facts, c->found, parts, n_parts, err) == 0 &&
-	    block_render(&want, r->kept.msg, facts, &o, err) == 0)
-		rc = nlsock_apply(c->nl, want, &r->kernel, c->log, err);
+	    block_render(&want, r->kept.msg, facts, &o, err) == 0) {
+		if (c->protection)
+			protection_none(c->protection);
+		rc = commit(r, c, want, err);
+	}
 	ruleset_free(want);
 	facts_free(facts);
 	return rc;

@@ -20,6 +20,7 @@
 struct conf;
 struct host_facts;
 struct ipsec_policy;
+struct protection;
 struct ruleset;
 struct sources;
 struct stored;
@@ -76,6 +77,7 @@ struct refresh_context {
 	struct store		*store;		/* NULL: only for refresh_restore_image */
 	bool			 store_new;	/* there was no store.db: that there is no generation means nothing */
 	struct nlsock		*nl;
+	struct protection	*protection;	/* changed with the ruleset; NULL: the kernel's IPsec is left alone */
 	const struct host_facts	*found;		/* of this host, without the DCs */
 	struct refresh_held	*held;		/* follows what is enforced; NULL: not wanted, but refresh_again needs it */
 	FILE			*log;		/* differences of the ruleset, or NULL */
@@ -100,8 +102,9 @@ void refresh_forget(struct refresh_held *h);
  * and into the new, empty store.  ERR_ABSENT, ERR_DAMAGED: there is no image to believe. */
 int refresh_restore_image(struct refresh_report *ret, const struct refresh_context *c, struct err *err);
 
-/* What refresh_apply would make the kernel hold; *ret NULL: no table. */
-int refresh_render(struct ruleset **ret, const struct conf *conf, const struct sources *sources, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);
+/* What refresh_apply would make the kernel hold; *ret NULL: no table.  protection NULL: only that; else its next is
+ * rendered, too. */
+int refresh_render(struct ruleset **ret, struct protection *protection, const struct conf *conf, const struct sources *sources, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);
 
 /* found and the "facts" (DCs) of the parts together. */
 int refresh_facts(struct host_facts **ret, const struct host_facts *found, const struct gen_part *parts, size_t n_parts, struct err *err);

@@ -78,6 +78,12 @@ static void test_conf_defaults(void **state)
 		assert_int_equal(c->ipsecexempt, 3);
 		assert_true(c->lifeline);
 		assert_false(c->any_is_ipv4);
+		assert_string_equal(c->vici, "/run/charon.vici");
+		assert_int_equal(c->ike_version, 1);
+		assert_int_equal(c->kerberos, CONF_KERBEROS_NONE);
+		assert_null(c->certificate);
+		assert_false(c->weak_offers);
+		assert_false(c->ignore_mapping);
 		assert_string_equal(c->state_dir, LOCALSTATEDIR "/lib/ipsecpol");
 		assert_string_equal(c->run_dir, RUNSTATEDIR "/ipsecpol");
 		assert_string_equal(c->socket, RUNSTATEDIR "/ipsecpol/ipsecpol.socket");
@@ -122,6 +128,15 @@ static void test_conf_all(void **state)
 	    "wins-servers = 10.0.0.3\n"
 	    "dhcp-servers = 10.0.0.4,10.0.0.5\n"
 	    "gateways = 2001:db8::1\n"
+	    "[ike]\n"
+	    "vici = /v\n"
+	    "version = any\n"
+	    "kerberos = psk  /etc/ipsecpol/key\n"
+	    "certificate = /c\n"
+	    "private-key = /p\n"
+	    "ca = /a\n"
+	    "weak-offers = yes\n"
+	    "account-mapping = ignore\n"
 	    "[daemon]\n"
 	    "state-dir = /s\n"
 	    "run-dir = /r\n"
@@ -159,6 +174,15 @@ static void test_conf_all(void **state)
 	assert_int_equal(c->facts->n_addrs[FACT_WINS], 1);
 	assert_int_equal(c->facts->n_addrs[FACT_DHCP], 2);
 	assert_int_equal(c->facts->n_addrs[FACT_GATEWAY], 1);
+	assert_string_equal(c->vici, "/v");
+	assert_int_equal(c->ike_version, 0);
+	assert_int_equal(c->kerberos, CONF_KERBEROS_PSK);
+	assert_string_equal(c->kerberos_psk, "/etc/ipsecpol/key");
+	assert_string_equal(c->certificate, "/c");
+	assert_string_equal(c->private_key, "/p");
+	assert_string_equal(c->ca, "/a");
+	assert_true(c->weak_offers);
+	assert_true(c->ignore_mapping);
 	assert_string_equal(c->state_dir, "/s");
 	assert_string_equal(c->socket, "/r/ipsecpol.socket");
 	assert_string_equal(c->worker_user, "nobody");
@@ -196,6 +220,14 @@ static void test_conf_values(void **state)
 		{ "[enforcement]\ngateways = 10.0.0.1 10.0.0.256\n", "f:2: [enforcement] gateways: '10.0.0.1 10.0.0.256' is not a list of IP addresses" },
 		{ "[enforcement]\ngateways = ,\n", "f:2: [enforcement] gateways: ',' is not a list of IP addresses" },
 		{ "[enforcement]\ngateways = 10.0.0.0/8\n", "f:2: [enforcement] gateways: '10.0.0.0/8' is not a list of IP addresses" },
+		{ "[ike]\nvici = run/x\n", "f:2: [ike] vici: 'run/x' is not an absolute path" },
+		{ "[ike]\nversion = 0\n", "f:2: [ike] version: '0' is not any or 1 or 2" },
+		{ "[ike]\nkerberos = psk\n", "f:2: [ike] kerberos: 'psk' is not 'none', 'certificate', or 'psk' and the absolute path of a file" },
+		{ "[ike]\nkerberos = psk/etc/key\n", "f:2: [ike] kerberos: 'psk/etc/key' is not 'none', 'certificate', or 'psk' and the absolute path of a file" },
+		{ "[ike]\nkerberos = psk etc/key\n", "f:2: [ike] kerberos: 'psk etc/key' is not 'none', 'certificate', or 'psk' and the absolute path of a file" },
+		{ "[ike]\nkerberos = Certificate\n", "f:2: [ike] kerberos: 'Certificate' is not 'none', 'certificate', or 'psk' and the absolute path of a file" },
+		{ "[ike]\nweak-offers = 1\n", "f:2: [ike] weak-offers: '1' is not no or yes" },
+		{ "[ike]\naccount-mapping = yes\n", "f:2: [ike] account-mapping: 'yes' is not refuse or ignore" },
 		{ "[daemon]\nsocket = run/x\n", "f:2: [daemon] socket: 'run/x' is not an absolute path" },
 		{ "[daemon]\nworker-user = a b\n", "f:2: [daemon] worker-user: 'a b' is not a user name" },
 		/* shape */
@@ -370,6 +402,11 @@ static void test_conf_example(void **state)
 	assert_int_equal(c->ipsecexempt, d->ipsecexempt);
 	assert_int_equal(c->lifeline, d->lifeline);
 	assert_int_equal(c->any_is_ipv4, d->any_is_ipv4);
+	assert_string_equal(c->vici, d->vici);
+	assert_int_equal(c->ike_version, d->ike_version);
+	assert_int_equal(c->kerberos, d->kerberos);
+	assert_int_equal(c->weak_offers, d->weak_offers);
+	assert_int_equal(c->ignore_mapping, d->ignore_mapping);
 	assert_string_equal(c->worker_user, d->worker_user);
 	conf_free(c);
 	conf_free(d);

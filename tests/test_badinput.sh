@@ -339,11 +339,15 @@ def grammar():
         out.append(Case('show', 'rsop', '--directory', d, rc=1))
     out.append(Case('--store', 'domain', '--directory', 'ldif:' + LDIF, 'static', 'add', 'policy', 'name=x', rc=1))
     out += [Case('nonsense'), Case(''), Case(LONG), Case('\x1b[31m'), Case(b'\xff'), Case('status', 'x'), Case('refresh', 'x'), Case('stop', 'x'),
+            Case('show', 'peers', 'x'), Case('show', 'peers', '--directory', 'ldif:' + LDIF), Case('show', 'peers', '--facts', '/nonexistent'),
+            Case('show', 'spd', '--computer', 'X'), Case('show', 'ike', 'x'), Case('show', 'ike', '--all'), Case('show', 'peers', rc=1, has='root', **NOBODY),
             Case('show'), Case('show', 'nonsense'), Case('show', LONG), Case('show', '\x1b[31m'), Case('show', 'policy', 'x'), Case('plan', 'x'), Case('apply', 'x')]
     for o in ('--nonsense', '-x', '--config', '--st', '--json=x', '--atomic=1', '--' + LONG, '--\x1b[31m'):
         out += [Case(o), Case('status', o), Case('exec', o)]
     out += [Case('show', 'rsop', '--facts', '/nonexistent', '--directory', 'ldif:' + LDIF, rc=(1, 64)),
             Case('show', 'ruleset', '--facts', '/nonexistent', '--directory', 'ldif:' + LDIF, rc=1),
+            Case('show', 'spd', '--facts', '/nonexistent', '--directory', 'ldif:' + LDIF, rc=1),
+            Case('show', 'ike', '--computer', 'NOBODY', '--directory', 'ldif:' + LDIF, rc=1),
             Case('show', 'rsop', '--computer', 'NOBODY', '--directory', 'ldif:' + LDIF, rc=1)]
     for c in ('/nonexistent', T, '/dev/null/x', LDIF):
         out.append(Case('--config', c, 'static', 'show', 'all', rc=1))
@@ -366,7 +370,8 @@ def contradictions():
              'dynamic add rule me any', 'dynamic add rule me any mm', 'dynamic add rule me any actionin=block', 'dynamic add rule me 10.0.0.1 mmpolicy=mm actionout=permit',
              'dynamic add rule me any protocol=ICMP dstport=1 actionin=block actionout=block', 'dynamic set rule me any dstport=1 actionin=block',
              'dynamic delete rule me any dstport=1', 'dynamic delete rule me any dstmask=24', 'dynamic show qmfilter srcmask=24', 'dynamic show rule dstmask=24',
-             'dynamic set config ikelogging 1 until=5min', 'dynamic set config until=5min']
+             'dynamic set config ikelogging 1 until=5min', 'dynamic set config until=5min',
+             'dynamic show mmsas protocol=tcp', 'dynamic show qmsas dstport=80', 'dynamic show mmsas all yes yes yes', 'dynamic show stats type=kernel']
     return [Case(*shlex.split(l)) for l in lines]
 
 
@@ -495,16 +500,20 @@ def dynamic():
     lines = ['add mmpolicy mm', 'add qmpolicy qm', 'set mmpolicy none qmpermm=1', 'set qmpolicy none soft=yes', 'delete mmpolicy none', 'delete qmpolicy none',
              'add rule me 10.0.0.1 none none', 'add rule me 10.0.0.1 mm none', 'add rule me 10.0.0.1 none qm', 'add rule 10.9.1.1 me actionin=permit actionout=permit',
              'add rule me no.such.host.invalid actionin=block actionout=block',
-             'set rule me 10.0.0.1 actionin=block', 'delete rule me 10.0.0.1', 'delete rule me 10.9.1.1', 'show drops', 'add rule me 10.0.0.1 mm none psk=%s' % SECRET]
+             'set rule me 10.0.0.1 actionin=block', 'delete rule me 10.0.0.1', 'delete rule me 10.9.1.1', 'show drops',
+             # Nobody negotiates here, and what is no address has no association.
+             'show mmsas', 'show mmsas format=table', 'show qmsas all', 'show mmsas dstaddr=me', 'show mmsas srcaddr=dns', 'show qmsas dstaddr=gateway',
+             'show qmsas dstaddr=no.such.host.invalid', 'add rule me 10.0.0.1 mm none psk=%s' % SECRET]
     return [Case('dynamic', *shlex.split(l), rc=1) for l in lines]
 
 
 def no_daemon(commands):
     """What asks the service: one line that says that there is none."""
     # `stop` needs none: it removes the rules itself (test_boot).
-    out = [Case('status', rc=1), Case('refresh', rc=1), Case('show', 'rsop', rc=1)]
+    out = [Case('status', rc=1), Case('refresh', rc=1)] + [Case('show', w, rc=1) for w in ('rsop', 'spd', 'ike')]
+    out += [Case('dynamic', 'show', w, rc=1, has='charon does not answer') for w in ('mmsas', 'qmsas')]
     for c in commands:
-        # Settings are stored, and statistics the kernel's.
+        # Settings are stored, associations charon's, and statistics the kernel's.
         if c.context == 'dynamic' and c.name not in ('set config', 'show config', 'show mmsas', 'show qmsas', 'show stats'):
             more = ['all'] if any(t.alternative and t.flag for t in c.tags) and c.base() else c.base()
             if c.name == 'add rule':

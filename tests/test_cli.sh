@@ -19,7 +19,9 @@ bad 64 "no command 'frobnicate'" frobnicate
 bad 64 "unexpected argument 'now'" status now
 bad 64 "there is no option '--nonsense'" status --nonsense
 bad 64 "needs a value" show rsop --directory
-bad 64 "snapshot, rsop, policy, ruleset or facts" show
+bad 64 "snapshot, rsop, policy, ruleset, spd, ike, facts or peers" show
+bad 64 "takes no options" show peers --directory "ldif:$t/corp.ldif"
+bad 64 "takes no options" show peers --computer WEB1
 bad 64 "not 'rule'" show rule
 bad 64 "unexpected argument 'x'" show rsop x
 bad 64 "go with --directory" show rsop --computer WEB1
@@ -62,6 +64,13 @@ conf_bad "2.*maybe" '[enforcement]\nlifeline = maybe\n'
 conf_bad ".*bind-dn" '[directory]\nuri = ldap://dc1\nbind = simple\n'
 conf_bad ".*clear" '[directory]\nuri = ldap://dc1\nbind = simple\nbind-dn = CN=x\nbind-password-file = /etc/hostname\n'
 conf_bad "2.*refresh-interval" '[policy]\nrefresh-interval = soon\n'
+conf_bad "2.*version.*3" '[ike]\nversion = 3\n'
+conf_bad "2.*vici.*relative" '[ike]\nvici = relative\n'
+conf_bad "2.*kerberos.*psk" '[ike]\nkerberos = psk\n'
+conf_bad "2.*kerberos.*password" '[ike]\nkerberos = password /etc/key\n'
+conf_bad "2.*weak-offers.*some" '[ike]\nweak-offers = some\n'
+conf_bad "2.*account-mapping.*yes" '[ike]\naccount-mapping = yes\n'
+conf_bad "2.*secret" '[ike]\nsecret = x\n'
 in_ns "$builddir/ipsecpol" --config "$t/none.conf" status >/dev/null 2>"$t/stderr"; [ $? = 1 ] && has "none.conf" "$t/stderr" && ok "no such configuration" || fail "no such configuration"
 
 # ---- help ----
@@ -88,8 +97,9 @@ cli show snapshot --directory "ldif:$t/psk.ldif" --computer HOST1 >"$t/replay.ld
 check "a snapshot can be used as a directory" cli show policy --directory "ldif:$t/replay.ldif" --computer HOST1
 bad 1 "pre-shared key.*hidden" apply --directory "ldif:$t/replay.ldif" --computer HOST1
 check_not "no secret in it" grep -rq "never be seen" "$t/replay.ldif"
-for w in snapshot rsop policy ruleset; do
-	cli show $w --directory "ldif:$t/psk.ldif" --computer HOST1 >"$t/w"; cli show $w --json --directory "ldif:$t/psk.ldif" --computer HOST1 >>"$t/w"
+echo "address 10.0.0.7" >"$t/facts"
+for w in snapshot rsop policy ruleset spd ike; do
+	for o in "" --json; do cli show $w $o --directory "ldif:$t/psk.ldif" --computer HOST1 --facts "$t/facts"; done >"$t/w" 2>&1
 	python3 - "$t/w" <<'P' && ok "no key in show $w" || fail "the key is in show $w"
 import base64, re, sys
 s = open(sys.argv[1], 'rb').read()

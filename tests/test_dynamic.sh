@@ -25,11 +25,13 @@ for w in mmpolicy qmpolicy rule mmfilter qmfilter; do
 	check "says so" has "There is no" "$t/out"
 	check "show $w --json" sh -c "ip netns exec $ns $builddir/ipsecpol --config $t/conf --json dynamic show $w | python3 -m json.tool"
 done
-check "show mmsas" dyn show mmsas
-check "is honest" has "no IKE daemon" "$t/out"
-check "show qmsas" dyn show qmsas
-check "show stats" dyn show stats
+for w in mmsas qmsas stats; do
+	check_not "show $w without charon fails" dyn show $w
+	check "is honest" has "charon does not answer at .*closed" "$t/out"
+done
+check "show stats type=ipsec" dyn show stats type=ipsec
 check "show all" dyn show all
+check "is honest, too" has "charon does not answer" "$t/out"
 check "show all --json is one object" sh -c "ip netns exec $ns $builddir/ipsecpol --config $t/conf --json dynamic show all | python3 -c 'import json, sys; assert len(json.load(sys.stdin)) == 9'"
 check "no table yet" no_table
 

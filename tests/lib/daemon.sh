@@ -30,7 +30,7 @@ install -m 644 "$srcdir/examples/corp.ldif" "$t/corp.ldif"
 
 in_ns() { ip netns exec $ns "$@"; }
 cli() { in_ns "$builddir/ipsecpol" --config "$t/conf" "$@"; }
-# conf COMPUTER [DIRECTORY-LINES [OTHER-LINES]]
+# conf COMPUTER [DIRECTORY-LINES [OTHER-LINES]]; $VICI: where charon's socket is (never the host's), $IKE: more about it
 conf() {
 	mkdir -p -m 700 "$t/state"; mkdir -p -m 755 "$t/run"
 	cat >"$t/conf" <<EOF
@@ -42,6 +42,9 @@ ${2:-}
 ${3:-}
 [enforcement]
 dns-servers = 10.77.0.1
+[ike]
+vici = ${VICI:-$t/charon.vici}
+${IKE:-}
 [daemon]
 state-dir = $t/state
 run-dir = $t/run
