@@ -196,12 +196,13 @@ static const char *registry_problem(const struct daemon *d)
 
 static json_t *status_json(const struct daemon *d)
 {
-	json_t *last = json_pack("{s:s, s:o, s:o, s:o, s:o, s:s}",
+	json_t *last = json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:I, s:I}",
 	    "result", d->worker ? "running" : result_name(d),
 	    "error", text_or_null(d->trouble.code != ERR_NONE ? d->trouble.msg : ""),
 	    "tried", when(d->last_try), "succeeded", when(d->last_good),
 	    "server", text_or_null(d->server),
-	    "why", sched_why_name(d->sched.why));
+	    "why", sched_why_name(d->sched.why),
+	    "objects_read", (json_int_t)d->memory.n_read, "objects_kept", (json_int_t)d->memory.n_kept);
 	struct host_facts *all = NULL;
 	struct err ignored;
 	json_t *facts = NULL;

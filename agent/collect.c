@@ -11,6 +11,7 @@
 
 #include "agent/conf.h"
 #include "gpo/assemble.h"
+#include "gpo/memory.h"
 #include "schema/arena.h"
 #include "schema/policy.h"
 
@@ -18,8 +19,66 @@
 #define MAX_SEARCHES	5000	/* and one for each hint: more is no refresh but a loop */
 #define EDITOR_PAUSE	2	/* seconds until contradicting objects are read once more */
 
+static size_t count_objects(const struct dir_search *answer)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < answer->n_entries; i++)
+		n += gp_is_policy_object(&answer->entries[i]);
+	return n;
+}
+
+/* One search with the help of r; what is read on the way is recorded for itself, too. */
+static int recall(struct gp_recall *r, struct directory *d, const struct dir_query *q, struct dir_snapshot *s,
+    struct collect_cost *cost, struct arena *a, struct err *err)
+{
+	struct dir_search answer;
+	struct gp_recalled got;
+	struct dir_query next;
+
+	for (unsigned n = 0; gp_recall_next(&next, r); n++) {
+		if (directory_ask(d, &next, &answer, a, err) < 0)
+			return -1;
+		if (n > 0 && next.filter != q->filter &&
+		    snapshot_add(s, &next, answer.outcome, answer.entries, answer.n_entries, err) < 0)
+			return -1;
+		if (gp_recall_add(r, &answer, err) < 0)
+			return -1;
+	}
+	gp_recall_result(&got, r);
+	cost->n_read += got.n_read;
+	cost->n_kept += got.n_kept;
+	if (got.odd)
+		cost->odd = got.odd;
+	return snapshot_add(s, q, got.answer.outcome, got.answer.entries, got.answer.n_entries, err);
+}
+
+static int search(struct directory *d, const struct dir_query *q, struct dir_snapshot *s, const struct gp_subject *who,
+    struct collect_cost *cost, struct err *err)
+{
+	struct arena *a = arena_new(0);
+	struct gp_recall *r;
+	int rc = -1;
+
+	if (!a)
+		return err_nomem(err);
+	switch (gp_recall_begin(&r, s, who, q, a, err)) {
+	case 1:
+		rc = recall(r, d, q, s, cost, a, err);
+		break;
+	case 0:
+		rc = directory_search(d, q, s, err);
+		if (rc == 0)
+			cost->n_read += count_objects(&s->searches[s->n_searches - 1]);
+		break;
+	}
+	arena_free(a);
+	return rc;
+}
+
 /* Asks until nothing is left to ask. */
-static int read_snapshot(struct dir_snapshot **ret, struct directory *d, const struct gp_subject *who, struct err *err)
+static int read_snapshot(struct dir_snapshot **ret, struct directory *d, const struct gp_subject *who,
+    struct collect_cost *cost, struct err *err)
 {
 	struct dir_snapshot *s = snapshot_new();
 	struct arena *a = arena_new(0);
@@ -39,7 +98,7 @@ static int read_snapshot(struct dir_snapshot **ret, struct directory *d, const s
 			err_set(err, ERR_LIMIT, "%s: no end after %zu searches", directory_server(d), n - 1);
 			goto out;
 		}
-		if (directory_search(d, &q, s, err) < 0)
+		if (search(d, &q, s, who, cost, err) < 0)
 			goto out;
 	}
 	if (rc == 0) {
@@ -101,7 +160,7 @@ static int collect_once(struct collected *ret, struct directory *d, const struct
 {
 	struct collected c = { 0 };
 
-	if (read_snapshot(&c.snapshot, d, who, err) < 0 || gp_resolve(&c.rsop, c.snapshot, who, o, err) < 0 ||
+	if (read_snapshot(&c.snapshot, d, who, &c.cost, err) < 0 || gp_resolve(&c.rsop, c.snapshot, who, o, err) < 0 ||
 	    join_hints(&c.hints, c.snapshot, who, err) < 0 || copy_controllers(&c.dcs, d, err) < 0) {
 		collected_free(&c);
 		return -1;
@@ -121,23 +180,45 @@ static bool worth_another_look(const struct collected *c)
 	    (c->policy_err.code == ERR_ABSENT || c->policy_err.code == ERR_FORMAT);
 }
 
+/* Without memory, and instead of what was found so far. */
+static int collect_again(struct collected *ret, struct directory *d, const struct gp_subject *who,
+    const struct gp_options *o, struct err *err)
+{
+	struct gp_subject forgetful = *who;
+	struct collected again = { 0 };
+	int rc;
+
+	forgetful.memory = NULL;
+	rc = collect_once(&again, d, &forgetful, o, err);
+	again.cost.n_read += ret->cost.n_read;
+	again.cost.n_kept = ret->cost.n_kept;
+	again.cost.odd = ret->cost.odd;
+	collected_free(ret);
+	if (rc == 0)
+		*ret = again;
+	return rc;
+}
+
+/* A reference from what is remembered may lead to an object that has got another name since. */
+static bool memory_may_mislead(const struct collected *c)
+{
+	return c->cost.n_kept && (c->rsop->assignment == GP_UNKNOWN || (c->rsop->assignment == GP_ASSIGNED && !c->policy));
+}
+
 int collect_from(struct collected *ret, struct directory *d, const struct gp_subject *who,
     const struct gp_options *o, struct err *err)
 {
-	struct collected again = { 0 };
-
 	if (collect_once(ret, d, who, o, err) < 0)
 		return -1;
-	/* A file does not change while we wait. */
-	if (!worth_another_look(ret) || !strncmp(directory_server(d), "ldif:", 5))
-		return 0;
-	nanosleep(&(struct timespec){ .tv_sec = EDITOR_PAUSE }, NULL);
-	if (collect_once(&again, d, who, o, err) < 0) {
-		collected_free(ret);
+	if (memory_may_mislead(ret) && collect_again(ret, d, who, o, err) < 0)
 		return -1;
+	/* A file does not change while we wait. */
+	if (worth_another_look(ret) && strncmp(directory_server(d), "ldif:", 5)) {
+		nanosleep(&(struct timespec){ .tv_sec = EDITOR_PAUSE }, NULL);
+		if (collect_again(ret, d, who, o, err) < 0)
+			return -1;
 	}
-	collected_free(ret);
-	*ret = again;
+	ret->cost.traffic = *directory_traffic(d);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "gpo/memory.h"
 #include "schema/arena.h"
 #include "schema/policy.h"
 
@@ -133,6 +134,49 @@ int collected_parts(struct gen_part **ret, size_t *ret_n, const struct collected
 	if (ps.bad)
 		return err_nomem(err);
 	*ret = ps.list;
+	*ret_n = ps.n;
+	return 0;
+}
+
+/* ---- for the next time ---- */
+
+struct remembered {
+	const struct dir_snapshot	*snapshot;
+	const struct gp_subject		*who;
+};
+
+static int write_memory(const void *value, FILE *out)
+{
+	const struct remembered *r = value;
+	struct err err;
+
+	return gp_memory_write(r->snapshot, r->who, out, &err);
+}
+
+static void add_cost(struct parts *ps, const struct collect_cost *c)
+{
+	char *text = arena_printf(ps->arena, "objects %zu read %zu kept\nrequests %zu\nbytes %zu sent %zu received\n%s%s%s",
+	    c->n_read, c->n_kept, c->traffic.n_requests, c->traffic.sent, c->traffic.received,
+	    c->odd ? "full: " : "", c->odd ? c->odd : "", c->odd ? "\n" : "");
+
+	if (text)
+		add_text(ps, "cost", text);
+	else
+		ps->bad = true;
+}
+
+int collected_memory(struct gen_part ret[static 2], size_t *ret_n, const struct collected *c, const struct gp_subject *who,
+    const struct gen_part *known, struct arena *a, struct err *err)
+{
+	const struct remembered r = { c->snapshot, who };
+	struct parts ps = { .arena = a, .list = ret };
+
+	add_cost(&ps, &c->cost);
+	add_written(&ps, "memory", write_memory, &r);
+	if (ps.bad)
+		return err_nomem(err);
+	if (known && known->len == ret[1].len && !memcmp(known->text, ret[1].text, known->len))
+		ps.n--;
 	*ret_n = ps.n;
 	return 0;
 }

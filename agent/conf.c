@@ -58,6 +58,7 @@ static struct conf *conf_new(void)
 	c->refresh_timeout = 240;
 	c->refresh_interval = 5400;
 	c->refresh_offset = 1800;
+	c->full_read_interval = 86400;
 	c->ipsecexempt = 3;
 	c->lifeline = true;
 	c->vici = "/run/charon.vici";

@@ -41,6 +41,8 @@ struct conf {
 	unsigned	 refresh_interval;	/* seconds; 5400 */
 	unsigned	 refresh_offset;	/* seconds; 1800 */
 	bool		 refresh_spread;	/* no */
+	unsigned	 full_read_interval;	/* seconds; 86400; 0: every refresh reads everything */
+	bool		 notify;		/* no */
 	/* [enforcement] */
 	unsigned	 ipsecexempt;		/* 0..3; 3 */
 	bool		 lifeline;		/* yes */

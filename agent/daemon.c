@@ -23,6 +23,8 @@
 #include "agent/hostfacts.h"
 #include "agent/log.h"
 #include "agent/negotiate.h"
+#include "agent/refresh_parts.h"
+#include "agent/watch.h"
 #include "agent/worker.h"
 #include "schema/arena.h"
 #include "schema/facts.h"
@@ -119,6 +121,11 @@ void daemon_ask_refresh(struct daemon *d)
 	step(d, EV_ASKED);
 }
 
+static void on_notified(void *cookie)
+{
+	step(cookie, EV_NOTIFIED);
+}
+
 /* ---- refresh ---- */
 
 static const char *what_stays(const struct daemon *d, const char *policy)
@@ -203,6 +210,7 @@ static void on_worker_done(struct worker_result *result, const struct err *why, 
 	bool ok = false, again;
 
 	d->worker = NULL;
+	worker_memory_keep(&d->memory, result);
 	d->last_try = time(NULL);
 	if (!result) {
 		if (d->mode == MODE_SECURE && d->source == SOURCE_DOMAIN)
@@ -220,6 +228,9 @@ static void on_worker_done(struct worker_result *result, const struct err *why, 
 			ok = r.outcome != REFRESH_KEPT;
 		}
 	}
+	if (ok)
+		watch_want(d->watch, d->conf, part_text(result->parts, result->n_parts, "hints"),
+		    part_text(result->parts, result->n_parts, "site"));
 	worker_result_free(result);
 	tell_status(d);
 	/* Who asked while it was under way gets the answer of the one that follows. */
@@ -253,6 +264,7 @@ static void start_refresh(struct daemon *d)
 	struct generation g = { 0 };
 	struct err err = { 0 };
 	const struct gen_part *hints = NULL, *site = NULL;
+	struct worker_input in;
 	size_t n_damaged;
 
 	update_facts(d);
@@ -270,7 +282,10 @@ static void start_refresh(struct daemon *d)
 		hints = generation_part(&g, "hints");
 		site = generation_part(&g, "site");
 	}
-	d->worker = worker_start(d->ev, d->conf, hints ? hints->text : "", site ? site->text : "", on_worker_done, d, &err);
+	in.hints = hints ? hints->text : "";
+	in.site = site ? site->text : "";
+	in.memory_fd = worker_memory_fd(&d->memory, d->conf, boottime_now());
+	d->worker = worker_start(d->ev, d->conf, &in, on_worker_done, d, &err);
 	arena_free(a);
 	if (!d->worker) {
 		d->last_try = time(NULL);
@@ -395,8 +410,10 @@ static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *c
 		log_event(LOG_ERR, "config-refused", NULL, "the configuration stays as it was: %s", err.msg);
 	} else {
 		negotiate_conf(d->negotiator, conf);
+		watch_stop(d->watch);
 		conf_free(d->conf);
 		d->conf = conf;
+		worker_memory_forget(&d->memory);
 		schedule_conf(d);
 		facts_free(d->found);
 		d->found = NULL;
@@ -500,7 +517,8 @@ static int daemon_start(struct daemon *d, struct err *err)
 	if (add_sources(d, err) < 0)
 		return -1;
 	d->diag = diag_open(d, err);
-	if (!d->diag)
+	d->watch = d->diag ? watch_open(d->ev, on_notified, d, err) : NULL;
+	if (!d->watch)
 		return -1;
 	diag_update(d);
 	if (d->block_open)
@@ -512,6 +530,8 @@ static int daemon_start(struct daemon *d, struct err *err)
 static void daemon_end(struct daemon *d)
 {
 	worker_kill(d->worker);
+	worker_memory_forget(&d->memory);
+	watch_close(d->watch);
 	daemon_view_forget(d);
 	diag_close(d->diag);
 	d->diag = NULL;

@@ -12,6 +12,7 @@
 #include "agent/refresh.h"
 #include "agent/schedule.h"
 #include "agent/sources.h"
+#include "agent/worker.h"
 
 struct conf;
 struct host_facts;
@@ -19,6 +20,7 @@ struct negotiator;
 struct ruleset;
 struct sd_event;
 struct sd_event_source;
+struct watch;
 struct worker;
 
 enum daemon_mode {
@@ -58,6 +60,8 @@ struct daemon {
 	struct diag		*diag;		/* NULL until the event loop is there */
 	struct sched		 sched;
 	struct worker		*worker;
+	struct worker_memory	 memory;
+	struct watch		*watch;
 
 	enum daemon_mode	 mode;
 	enum daemon_source	 source;

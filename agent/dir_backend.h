@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/directory.h"
 #include "schema/snapshot.h"
 
 struct arena;
@@ -37,6 +38,7 @@ struct directory {
 	const char	*address;			/* numeric, or NULL */
 	LDAP		*ld;				/* the connection, for dir_edit.c; NULL: a file, which is not changed */
 	unsigned	 timeout;			/* seconds, one request */
+	struct dir_traffic traffic;
 	bool		 bulk;				/* answers may be as large as DIR_BULK_... */
 	char		*hosts;				/* directory.c's: what discovery found, one a line; malloc'd */
 	char		*controllers;			/* and their addresses, once looked up; malloc'd */
@@ -52,10 +54,11 @@ struct dir_io {
 	unsigned		 seconds;	/* for connecting */
 	bool			 connected;	/* TCP was; what failed then is TLS */
 	double			 deadline;	/* dir_now() after which nothing is read or written any more */
+	struct dir_traffic	*traffic;	/* counted there */
 };
 
-/* For the connections that ld will make; io lives as long as ld. */
-int dir_io_attach(LDAP *ld, struct dir_io *io, unsigned seconds);
+/* For the connections that ld will make; io and traffic live as long as ld. */
+int dir_io_attach(LDAP *ld, struct dir_io *io, struct dir_traffic *traffic, unsigned seconds);
 void dir_io_until(LDAP *ld, double when);	/* nothing beyond it; dir_ldap_wait() does it */
 
 /* dir_connect: TCP, and TLS where it is asked for.  dir_bind: who we are; never

@@ -65,12 +65,20 @@ static bool io_wait(const struct dir_io *io, Sockbuf_IO_Desc *d, short events)
 
 static ber_slen_t io_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 {
-	return io_wait(d->sbiod_pvt, d, POLLIN) ? LBER_SBIOD_READ_NEXT(d, buf, len) : -1;
+	struct dir_io *io = d->sbiod_pvt;
+	ber_slen_t n = io_wait(io, d, POLLIN) ? LBER_SBIOD_READ_NEXT(d, buf, len) : -1;
+
+	io->traffic->received += n > 0 ? (size_t)n : 0;
+	return n;
 }
 
 static ber_slen_t io_write(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 {
-	return io_wait(d->sbiod_pvt, d, POLLOUT) ? LBER_SBIOD_WRITE_NEXT(d, buf, len) : -1;
+	struct dir_io *io = d->sbiod_pvt;
+	ber_slen_t n = io_wait(io, d, POLLOUT) ? LBER_SBIOD_WRITE_NEXT(d, buf, len) : -1;
+
+	io->traffic->sent += n > 0 ? (size_t)n : 0;
+	return n;
 }
 
 static int io_close(Sockbuf_IO_Desc *d)
@@ -107,9 +115,9 @@ static void on_disconnect(LDAP *ld, Sockbuf *sb, struct ldap_conncb *cb)
 	(void)ld, (void)sb, (void)cb;
 }
 
-int dir_io_attach(LDAP *ld, struct dir_io *io, unsigned seconds)
+int dir_io_attach(LDAP *ld, struct dir_io *io, struct dir_traffic *traffic, unsigned seconds)
 {
-	*io = (struct dir_io){ .seconds = seconds };
+	*io = (struct dir_io){ .seconds = seconds, .traffic = traffic };
 	io->cb = (struct ldap_conncb){ .lc_add = on_connect, .lc_del = on_disconnect, .lc_arg = io };
 	return ldap_set_option(ld, LDAP_OPT_CONNECT_CB, &io->cb);
 }

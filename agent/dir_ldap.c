@@ -58,7 +58,7 @@ static int set_options(struct dir_ldap *l, const struct conf *conf, struct err *
 	bad |= ldap_set_option(l->ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
 	bad |= ldap_set_option(l->ld, LDAP_OPT_RESTART, LDAP_OPT_ON);
 	bad |= ldap_set_option(l->ld, LDAP_OPT_NETWORK_TIMEOUT, &tv);
-	bad |= dir_io_attach(l->ld, &l->io, conf->connect_timeout);
+	bad |= dir_io_attach(l->ld, &l->io, &l->base.traffic, conf->connect_timeout);
 	/* Names are taken as they were given: no reverse look-up may rename a server. */
 	bad |= ldap_set_option(l->ld, LDAP_OPT_X_SASL_NOCANON, LDAP_OPT_ON);
 	return bad ? err_set(err, ERR_SYSTEM, "libldap refuses an option") : 0;
@@ -329,6 +329,7 @@ static int search_page(struct reading *r, const struct dir_query *q, const struc
 	if (make_controls(ctrls, r, q, cookie, err) < 0)
 		goto out;
 	dir_io_until(r->l->ld, r->when);
+	r->l->base.traffic.n_requests++;
 	rc = ldap_search_ext(r->l->ld, q->base, scopes[q->scope], q->filter, (char **)q->attrs, 0,
 	    ctrls[0] ? ctrls : NULL, NULL, &tv, LDAP_NO_LIMIT, &id);
 	if (rc != LDAP_SUCCESS) {

@@ -257,6 +257,11 @@ const char *directory_address(const struct directory *d)
 	return d->address;
 }
 
+const struct dir_traffic *directory_traffic(const struct directory *d)
+{
+	return &d->traffic;
+}
+
 /* The addresses of one host, each once. */
 static void add_addresses(FILE *out, size_t *n, const char *host)
 {

@@ -25,6 +25,12 @@ struct directory_conf {
 	bool			 bulk;		/* whole domains are asked for: higher limits */
 };
 
+/* What went over the connection since it was made; a file: nothing. */
+struct dir_traffic {
+	size_t	n_requests;		/* searches, each page for itself */
+	size_t	sent, received;		/* bytes, with all of TLS or SASL around them */
+};
+
 /* Connects and binds.  With discovery: the first server that answers.
  * ERR_OFFLINE: nobody answered (the message lists whom and why); ERR_DENIED: the bind was
  * refused; ERR_FORMAT: a URI, the domain or the LDIF file is malformed; ERR_ABSENT: no such
@@ -33,6 +39,7 @@ struct directory *directory_open(const struct directory_conf *c, struct err *err
 void directory_close(struct directory *d);	/* NULL: nothing */
 const char *directory_server(const struct directory *d);	/* URI in use */
 const char *directory_address(const struct directory *d);	/* "10.77.0.1", NULL: none */
+const struct dir_traffic *directory_traffic(const struct directory *d);
 /* Addresses of all servers that discovery found on its way, one a line; NULL
  * without discovery.  The names are looked up now, once. */
 const char *directory_controllers(struct directory *d);

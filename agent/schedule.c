@@ -27,9 +27,30 @@ static int64_t chance(int64_t most, uint32_t jitter)
 	return most > 0 ? (int64_t)(jitter % ((uint64_t)most + 1)) : 0;
 }
 
+/* A change tells nothing of whether more will follow. */
+static int64_t note_pause(const struct sched *s)
+{
+	return s->notes <= 1 ? SCHED_NOTIFY_PAUSE : SCHED_NOTIFY_STORM;
+}
+
+static bool spreads(const struct sched *s)
+{
+	return s->spread && s->known;
+}
+
+static int64_t note_spread(const struct sched *s)
+{
+	return spreads(s) ? (int64_t)s->interval / 5 * 2 : 0;
+}
+
 static enum sched_action start(struct sched *s, enum sched_why why, int64_t now)
 {
 	s->running = true;
+	s->note_due = 0;	/* whatever it was, it will be read */
+	if (why == WHY_NOTIFIED) {
+		s->notes = s->last_note && now - s->last_note < note_spread(s) + 2 * SCHED_NOTIFY_STORM ? s->notes + 1 : 1;
+		s->last_note = now;
+	}
 	s->why = why;
 	s->last_start = now;
 	if (is_due(s->retry_due, now))
@@ -60,11 +81,6 @@ static void poll_arm(struct sched *s, int64_t now, uint32_t jitter)
 		s->poll_due = 0;
 	else
 		s->poll_due = now + (wait > SCHED_POLL_MIN ? wait : SCHED_POLL_MIN);
-}
-
-static bool spreads(const struct sched *s)
-{
-	return s->spread && s->known;
 }
 
 /* All that are switched on at once would ask at once.  What they enforce meanwhile is as
@@ -140,13 +156,30 @@ static void failed(struct sched *s, int64_t now, uint32_t jitter)
 		poll_arm(s, now, jitter);
 }
 
-static enum sched_action finished(struct sched *s, int64_t now)
+static enum sched_action notified(struct sched *s, int64_t now, uint32_t jitter)
 {
-	s->running = false;
-	if (!s->again)
+	int64_t spread = note_spread(s), due = now + SCHED_NOTIFY_SOON, pause = spread ? spread : note_pause(s);
+
+	if (s->running)
+		s->notified = true;
+	if (s->running || s->note_due)
 		return ACT_NONE;
-	s->again = false;
-	return start(s, WHY_ASKED, now);
+	if (s->last_note && s->last_note <= now && s->last_note + pause > due)
+		due = s->last_note + pause;
+	s->note_due = due + chance(spread, jitter);
+	return ACT_NONE;
+}
+
+static enum sched_action finished(struct sched *s, int64_t now, uint32_t jitter)
+{
+	bool note = s->notified;
+
+	s->running = s->notified = false;
+	if (s->again) {
+		s->again = false;
+		return start(s, WHY_ASKED, now);
+	}
+	return note ? notified(s, now, jitter) : ACT_NONE;
 }
 
 static enum sched_action network(struct sched *s, int64_t now, uint32_t jitter)
@@ -174,6 +207,8 @@ static enum sched_action timer(struct sched *s, int64_t now)
 		return ACT_NONE;
 	if (is_due(s->retry_due, now))
 		return start(s, s->net ? WHY_NETWORK : WHY_RETRY, now);
+	if (is_due(s->note_due, now))
+		return start(s, WHY_NOTIFIED, now);
 	if (is_due(s->gp_due, now))
 		return start(s, WHY_GROUP_POLICY, now);
 	if (is_due(s->poll_due, now))
@@ -193,25 +228,27 @@ enum sched_action schedule_step(struct sched *s, enum sched_event ev, int64_t no
 		return ACT_NONE;
 	case EV_NETWORK:
 		return network(s, now, jitter);
+	case EV_NOTIFIED:
+		return notified(s, now, jitter);
 	case EV_TIMER:
 		return timer(s, now);
 	case EV_DONE:
 		if (!s->running)
 			return ACT_NONE;
 		done(s, now, jitter);
-		return finished(s, now);
+		return finished(s, now, jitter);
 	case EV_FAILED:
 		if (!s->running)
 			return ACT_NONE;
 		failed(s, now, jitter);
-		return finished(s, now);
+		return finished(s, now, jitter);
 	}
 	return ACT_NONE;
 }
 
 int64_t schedule_due(const struct sched *s)
 {
-	const int64_t all[] = { s->gp_due, s->poll_due, s->retry_due };
+	const int64_t all[] = { s->gp_due, s->poll_due, s->retry_due, s->note_due };
 	int64_t due = INT64_MAX;
 
 	if (s->running)
@@ -228,6 +265,7 @@ const char *sched_why_name(enum sched_why w)
 		[WHY_START] = "start", [WHY_GROUP_POLICY] = "group-policy",
 		[WHY_POLLING] = "polling", [WHY_RETRY] = "retry",
 		[WHY_ASKED] = "asked", [WHY_NETWORK] = "network",
+		[WHY_NOTIFIED] = "notified",
 	};
 
 	if ((unsigned)w >= sizeof(names) / sizeof(names[0]))

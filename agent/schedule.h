@@ -17,6 +17,10 @@
  *                                  64 seconds more for each one later, an interval at most: the
  *                                  longer the failures, the more hosts wait for the same change
  *
+ * Told of a change by the directory: after a second, in which others may come; the next of a row not within 10 seconds of
+ * that refresh, then one a minute.  With spread, for each: within 2/5 of an interval, and not within as much of the last one:
+ * each host hears of the same change, and however many there are, together they ask no more than three times as often as ever.
+ *
  * For one that knows nothing, or without spread: at once; the ladder, a quarter more at most; at once.  For all:
  * a polling interval is up to a quarter shorter; what is asked for is done at once. */
 #ifndef AGENT_SCHEDULE_H
@@ -28,6 +32,9 @@
 #define SCHED_NET_PAUSE		10
 #define SCHED_NET_SOON		20
 #define SCHED_BOOT		600	/* seconds on the clock: the machine has just started */
+#define SCHED_NOTIFY_SOON	1
+#define SCHED_NOTIFY_PAUSE	10
+#define SCHED_NOTIFY_STORM	60	/* from the second of a row on; a row ends with twice as long without one */
 #define SCHED_POLL_MIN		60	/* the directory may not ask for more than one a minute */
 
 enum sched_event {
@@ -35,11 +42,12 @@ enum sched_event {
 	EV_TIMER,		/* the deadline passed */
 	EV_ASKED,		/* `ipsecpol refresh`, SIGHUP */
 	EV_NETWORK,		/* addresses or routes changed */
+	EV_NOTIFIED,		/* the directory says that something changed */
 	EV_DONE,		/* refresh finished: applied, unchanged or nothing assigned */
 	EV_FAILED,		/* refresh failed: offline, refused, worker died */
 };
 enum sched_action { ACT_NONE, ACT_REFRESH };
-enum sched_why { WHY_START, WHY_GROUP_POLICY, WHY_POLLING, WHY_RETRY, WHY_ASKED, WHY_NETWORK };
+enum sched_why { WHY_START, WHY_GROUP_POLICY, WHY_POLLING, WHY_RETRY, WHY_ASKED, WHY_NETWORK, WHY_NOTIFIED };
 
 /* Begins zeroed but for the first four lines.  The caller may change these between
  * steps: polling before EV_DONE, the configuration any time, known before EV_START. */
@@ -51,11 +59,14 @@ struct sched {
 	bool		running;		/* a refresh is under way */
 	bool		again;			/* asked while it was: once more when it is done */
 	bool		net;			/* the network changed; waits for its pause, or for the failure */
+	bool		notified;		/* while it was: it may have read what was before */
+	unsigned	notes;			/* refreshes for EV_NOTIFIED, in a row */
 	unsigned	failures;		/* in a row */
 	int64_t		failing_since;		/* the end of the first of them */
 	unsigned	rung;			/* of the retry ladder, the next */
 	int64_t		gp_due, poll_due;	/* 0: none */
 	int64_t		retry_due;		/* 0: none */
+	int64_t		note_due, last_note;	/* 0: none; the last start for one */
 	int64_t		last_start;
 	enum sched_why	why;			/* of the refresh under way, or the last */
 };

@@ -12,11 +12,15 @@
  * and without END nothing was received.  Parts: "assignment" (assigned, none or
  * unknown), "policy" (sealed canonical text, when assigned), "refused" ("CODE MESSAGE": assigned, but not
  * usable; or why unknown), "rsop", "rsop.json", "snapshot", "hints" (a DN a line), "site",
- * "server", "address", "dcs" (addresses, one a line), "gpo" (the winner's {guid}, when there is one) and "gpo-name". */
+ * "server", "address", "dcs" (addresses, one a line), "gpo" (the winner's {guid}, when there is one), "gpo-name", "cost"
+ * (objects, requests, bytes; for people) and "memory" (for the next worker, gpo/memory.h; none: what this one was
+ * given is still good). */
 #ifndef AGENT_WORKER_H
 #define AGENT_WORKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "store/store.h"
@@ -41,12 +45,31 @@ static inline const struct gen_part *worker_part(const struct worker_result *r, 
 }
 void worker_result_free(struct worker_result *r);
 
-/* Starts the worker with hints (text, a DN a line) and calls done once, from the
+/* What the last worker remembered, in a file in memory that nobody but the next one looks into.  Zeroed: nothing. */
+struct worker_memory {
+	bool	 held;
+	int	 fd;		/* when held; sealed */
+	int64_t	 since;		/* CLOCK_BOOTTIME: the last refresh that read everything */
+	size_t	 n_read, n_kept;	/* policy objects of the last refresh */
+};
+/* For a refresh that begins now; -1: everything is to be read, because nothing is held or for too long. */
+int worker_memory_fd(struct worker_memory *m, const struct conf *c, int64_t now);
+/* After it; NULL: it failed.  What did not lead to a usable policy is not kept. */
+void worker_memory_keep(struct worker_memory *m, const struct worker_result *r);
+void worker_memory_forget(struct worker_memory *m);
+
+struct worker_input {
+	const char	*hints;		/* a DN a line */
+	const char	*site;		/* "": not known */
+	int		 memory_fd;	/* -1: none */
+};
+
+/* Starts the worker and calls done once, from the
  * event loop, with a whole result or with NULL and the error; the child is gone
  * then.  It is killed after conf->refresh_timeout. */
 typedef void worker_done(struct worker_result *r, const struct err *err, void *cookie);
 struct worker;
-struct worker *worker_start(struct sd_event *ev, const struct conf *c, const char *hints, const char *site, worker_done *done, void *cookie, struct err *err);
+struct worker *worker_start(struct sd_event *ev, const struct conf *c, const struct worker_input *in, worker_done *done, void *cookie, struct err *err);
 void worker_kill(struct worker *w);	/* NULL: nothing; done is not called */
 
 /* Reads what a worker wrote; pure but for its arguments, fuzzed. */
@@ -54,6 +77,7 @@ int worker_parse(struct worker_result **ret, const char *text, size_t len, struc
 
 /* ---- child's side, agent/worker_main.c ----
  * ipsecpol-worker --config FILE [--hints-fd N] [--keytab-fd N] [--password-fd N] [--tls-key-fd N]
- *     [--site SITE]     result on stdout */
+ *     [--memory-fd N] [--site SITE]     result on stdout
+ * ipsecpol-worker --watch ...           agent/dir_watch.h's lines, until it fails */
 
 #endif

@@ -21,7 +21,10 @@
 
 #include "agent/collect.h"
 #include "agent/conf.h"
+#include "agent/dir_watch.h"
 #include "agent/worker.h"
+#include "gpo/memory.h"
+#include "gpo/watch.h"
 #include "schema/arena.h"
 #include "schema/ascii.h"
 #include "schema/err.h"
@@ -38,7 +41,8 @@
 
 struct args {
 	const char	*config, *site;
-	int		 hints_fd, keytab_fd, password_fd, tls_key_fd;
+	bool		 watch;
+	int		 hints_fd, memory_fd, keytab_fd, password_fd, tls_key_fd;
 };
 
 /* ---- what it gives away ---- */
@@ -186,11 +190,11 @@ static int read_args(struct args *ret, int argc, char *argv[], struct err *err)
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { "site", required_argument, NULL, 's' },
-		{ "hints-fd", required_argument, NULL, 'h' }, { "keytab-fd", required_argument, NULL, 'k' },
+		{ "hints-fd", required_argument, NULL, 'h' }, { "memory-fd", required_argument, NULL, 'm' }, { "keytab-fd", required_argument, NULL, 'k' },
 		{ "password-fd", required_argument, NULL, 'p' }, { "tls-key-fd", required_argument, NULL, 't' },
-		{ 0 },
+		{ "watch", no_argument, NULL, 'w' }, { 0 },
 	};
-	struct args a = { .hints_fd = -1, .keytab_fd = -1, .password_fd = -1, .tls_key_fd = -1 };
+	struct args a = { .hints_fd = -1, .memory_fd = -1, .keytab_fd = -1, .password_fd = -1, .tls_key_fd = -1 };
 	int c, rc = 0;
 
 	opterr = 0;
@@ -199,16 +203,43 @@ static int read_args(struct args *ret, int argc, char *argv[], struct err *err)
 		case 'c': a.config = optarg; break;
 		case 's': a.site = optarg; break;
 		case 'h': rc = read_fd(&a.hints_fd, optarg); break;
+		case 'm': rc = read_fd(&a.memory_fd, optarg); break;
 		case 'k': rc = read_fd(&a.keytab_fd, optarg); break;
 		case 'p': rc = read_fd(&a.password_fd, optarg); break;
 		case 't': rc = read_fd(&a.tls_key_fd, optarg); break;
+		case 'w': a.watch = true; break;
 		default: rc = -1;
 		}
 	}
 	if (rc < 0 || optind != argc)
-		return err_set(err, ERR_FORMAT, "worker: usage: ipsecpol-worker [--config FILE] [--site SITE] "
-		    "[--hints-fd N] [--keytab-fd N] [--password-fd N] [--tls-key-fd N]");
+		return err_set(err, ERR_FORMAT, "worker: usage: ipsecpol-worker [--watch] [--config FILE] [--site SITE] "
+		    "[--hints-fd N] [--memory-fd N] [--keytab-fd N] [--password-fd N] [--tls-key-fd N]");
 	*ret = a;
+	return 0;
+}
+
+/* All of a file from its beginning on, and a NUL; max + 1 bytes: it is larger.  It may be open elsewhere. */
+static int read_file(char **ret, size_t *ret_len, int fd, size_t max, const char *what, struct arena *a, struct err *err)
+{
+	size_t size = max + 1, len = 0;
+	struct stat st;
+	char *text;
+	ssize_t n;
+
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < (off_t)max)
+		size = (size_t)st.st_size;
+	text = arena_zalloc(a, size + 1, 1);
+	if (!text)
+		return err_nomem(err);
+	for (; len < size; len += (size_t)n) {
+		n = pread(fd, text + len, size - len, (off_t)len);
+		if (n < 0)
+			return err_set(err, ERR_SYSTEM, "worker: %s: %s", what, strerror(errno));
+		if (n == 0)
+			break;
+	}
+	*ret = text;
+	*ret_len = len;
 	return 0;
 }
 
@@ -217,21 +248,12 @@ static int read_hints(struct gp_subject *who, int fd, struct arena *a, struct er
 {
 	char *text, *save = NULL;
 	const char **hints = NULL;
-	size_t n = 0;
-	ssize_t len;
+	size_t n = 0, len;
 
 	if (fd < 0)
 		return 0;
-	text = arena_zalloc(a, MAX_HINTS_TEXT + 1, 1);
-	if (!text)
-		return err_nomem(err);
-	for (size_t off = 0; off < MAX_HINTS_TEXT; off += (size_t)len) {
-		len = pread(fd, text + off, MAX_HINTS_TEXT - off, (off_t)off);
-		if (len < 0)
-			return err_set(err, ERR_SYSTEM, "worker: hints: %s", strerror(errno));
-		if (len == 0)
-			break;
-	}
+	if (read_file(&text, &len, fd, MAX_HINTS_TEXT, "hints", a, err) < 0)
+		return -1;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		hints = arena_grow(a, hints, n, sizeof(*hints));
 		if (!hints)
@@ -240,6 +262,27 @@ static int read_hints(struct gp_subject *who, int fd, struct arena *a, struct er
 	}
 	who->hints = hints;
 	who->n_hints = n;
+	return 0;
+}
+
+/* What cannot be used is as good as none: everything is read then. */
+static int read_memory(struct gen_part *ret, struct gp_subject *who, int fd, struct arena *a, struct err *err)
+{
+	struct gp_memory *m;
+	struct err ignored;
+	char *text;
+	size_t len;
+
+	*ret = (struct gen_part){ .name = "memory", .text = "" };
+	if (fd < 0)
+		return 0;
+	if (read_file(&text, &len, fd, MEMORY_MAX_BYTES, "memory", a, err) < 0)
+		return -1;
+	if (gp_memory_read(&m, a, text, len, &ignored) < 0)
+		return 0;
+	who->memory = m;
+	ret->text = text;
+	ret->len = len;
 	return 0;
 }
 
@@ -258,7 +301,8 @@ static void write_part(FILE *out, const struct gen_part *p, struct sha256_ctx *s
 	fputc('\n', out);
 }
 
-static int write_result(FILE *out, const struct gen_part *parts, size_t n, struct err *err)
+/* parts, then more. */
+static int write_result(FILE *out, const struct gen_part *parts, size_t n, const struct gen_part *more, size_t n_more, struct err *err)
 {
 	char hex[2 * SHA256_DIGEST_SIZE + 1];
 	uint8_t digest[SHA256_DIGEST_SIZE];
@@ -268,6 +312,8 @@ static int write_result(FILE *out, const struct gen_part *parts, size_t n, struc
 	fputs("BEGIN ipsecpol 1\n", out);
 	for (size_t i = 0; i < n; i++)
 		write_part(out, &parts[i], &sha);
+	for (size_t i = 0; i < n_more; i++)
+		write_part(out, &more[i], &sha);
 	sha256_digest(&sha, sizeof(digest), digest);
 	hex_text(hex, digest, sizeof(digest));
 	fprintf(out, "END %s\n", hex);
@@ -276,26 +322,70 @@ static int write_result(FILE *out, const struct gen_part *parts, size_t n, struc
 	return 0;
 }
 
+static struct directory_conf directory_of(const struct args *args, const struct conf *conf)
+{
+	return (struct directory_conf){ .conf = conf, .uri = conf->uri, .site = conf->site ? conf->site : args->site,
+		.keytab_fd = args->keytab_fd, .password_fd = args->password_fd, .tls_key_fd = args->tls_key_fd };
+}
+
+/* ---- waiting for changes ---- */
+
+static int plan_watch(struct gp_watch *ret, struct directory *d, const struct gp_subject *who, struct arena *a, struct err *err)
+{
+	struct dir_snapshot *s = snapshot_new();
+	struct dir_query ask;
+	int r;
+
+	if (!s)
+		return err_nomem(err);
+	while ((r = gp_watch_plan(ret, &ask, s, who, a, err)) > 0)
+		if (directory_search(d, &ask, s, err) < 0) {
+			r = -1;
+			break;
+		}
+	snapshot_free(s);
+	return r;
+}
+
+static int watch(const struct args *args, const struct conf *conf, struct err *err)
+{
+	struct directory_conf dc = directory_of(args, conf);
+	struct gp_subject who = { .computer = conf->computer, .domain = conf->domain };
+	struct arena *a = arena_new(0);
+	struct directory *d = NULL;
+	struct gp_watch plan;
+
+	if (!a)
+		return err_nomem(err);
+	if (read_hints(&who, args->hints_fd, a, err) == 0 && (d = directory_open(&dc, err)) &&
+	    plan_watch(&plan, d, &who, a, err) == 0)
+		directory_watch(d, &plan, stdout, err);
+	directory_close(d);
+	arena_free(a);
+	return -1;
+}
+
+/* ---- one refresh ---- */
+
 static int run(const struct args *args, const struct conf *conf, struct err *err)
 {
-	struct directory_conf d = { .conf = conf, .uri = conf->uri, .site = conf->site ? conf->site : args->site,
-		.keytab_fd = args->keytab_fd, .password_fd = args->password_fd, .tls_key_fd = args->tls_key_fd };
+	struct directory_conf d = directory_of(args, conf);
 	struct gp_subject who = { .computer = conf->computer, .domain = conf->domain, .site = conf->site,
 		.default_site = conf->default_site, .self = true };
 	const struct gp_options o = { .wmi_allow = conf->wmi_allow };
 	struct arena *a = arena_new(0);
 	struct collected c = { 0 };
-	struct gen_part *parts;
-	size_t n;
+	struct gen_part *parts, known, more[2];
+	size_t n, n_more;
 	int rc = -1;
 
 	if (!a)
 		return err_nomem(err);
-	if (read_hints(&who, args->hints_fd, a, err) < 0 || subject_addresses(&who, a, err) < 0 ||
+	if (read_hints(&who, args->hints_fd, a, err) < 0 || read_memory(&known, &who, args->memory_fd, a, err) < 0 || subject_addresses(&who, a, err) < 0 ||
 	    collect(&c, &d, &who, &o, err) < 0)
 		goto out;
-	if (collected_parts(&parts, &n, &c, a, err) == 0)
-		rc = write_result(stdout, parts, n, err);
+	if (collected_parts(&parts, &n, &c, a, err) == 0 && collected_memory(more, &n_more, &c, &who, &known, a, err) == 0)
+		rc = write_result(stdout, parts, n, more, n_more, err);
 out:
 	collected_free(&c);
 	arena_free(a);
@@ -315,9 +405,9 @@ int main(int argc, char *argv[])
 	if (rc == 0)
 		rc = confine(&err);
 	if (rc == 0)
-		rc = run(&args, conf, &err);
+		rc = args.watch ? watch(&args, conf, &err) : run(&args, conf, &err);
 	if (rc < 0)
-		printf("TRASH %s %s\n", err_code_name(err.code), err.msg);
+		printf("%s %s %s\n", args.watch ? "FAILED" : "TRASH", err_code_name(err.code), err.msg);
 	conf_free(conf);
 	return fflush(stdout) == 0 && rc == 0 ? 0 : 1;
 }

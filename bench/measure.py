@@ -82,13 +82,16 @@ def cold_start(source):
     return median(times)
 
 
-def worker(source, hints):
+def worker(source, hints, memory=b''):
     """One refresh of the worker alone; its parts."""
-    with open('%s/%s.hints' % (top, source), 'w+b') as f:
+    with open('%s/%s.hints' % (top, source), 'w+b') as f, open('%s/%s.memory' % (top, source), 'w+b') as m:
         f.write(hints)
         f.flush()
-        out = subprocess.run([build + '/ipsecpol-worker', '--config', '%s/%s.conf' % (top, source), '--hints-fd', str(f.fileno())],
-                             pass_fds=[f.fileno()], capture_output=True, env=env).stdout
+        m.write(memory)
+        m.flush()
+        out = subprocess.run([build + '/ipsecpol-worker', '--config', '%s/%s.conf' % (top, source),
+                              '--hints-fd', str(f.fileno()), '--memory-fd', str(m.fileno())],
+                             pass_fds=[f.fileno(), m.fileno()], capture_output=True, env=env).stdout
     parts, pos = {}, out.index(b'\n') + 1
     while out[pos:pos + 5] == b'part ':
         end = out.index(b'\n', pos)
@@ -96,6 +99,22 @@ def worker(source, hints):
         parts[name.decode()] = out[end + 1:end + 1 + int(n)]
         pos = end + 2 + int(n)
     return parts
+
+
+def cost(parts):
+    """Round trips after the bind beside the site ping (a file: questions), bytes with the bind, policy objects."""
+    numbers = [int(n) for n in re.findall(rb'\d+', parts['cost'])]
+    pings = sum(line.startswith(b'# search:') and b'NtVer' in line for line in parts['snapshot'].splitlines())
+    return {'searches': searches(parts) if not numbers[2] else numbers[2] - pings,
+            'bytes': numbers[3] + numbers[4], 'read': numbers[0], 'kept': numbers[1]}
+
+
+def costs(source):
+    """Of a cold refresh; with hints; with hints and memory, when nothing has changed."""
+    cold = worker(source, b'')
+    warm = worker(source, cold['hints'], cold['memory'])
+    hints, memory = warm['hints'], warm.get('memory', cold['memory'])
+    return {'cold': cost(cold), 'hints': cost(worker(source, hints)), 'unchanged': cost(worker(source, hints, memory))}
 
 
 def searches(parts):
@@ -109,9 +128,8 @@ def measure(source):
     cli(source, 'refresh')      # waits for the one that the start began
     cli(source, 'refresh')
     r['refresh_ms'] = median([spent(cli, source, 'refresh')[0] for _ in range(rounds)])
-    cold = worker(source, b'')
-    warm = worker(source, cold['hints'])
-    r['searches'] = {'cold': searches(cold), 'unchanged': searches(warm)}
+    r['costs'] = costs(source)
+    r['searches'] = {k: r['costs'][k]['searches'] for k in ('cold', 'unchanged')}
     time.sleep(1)
     r['idle_kib'] = d.memory_kib()
     d.end()
@@ -138,7 +156,11 @@ def main():
         print('%-7s %6.2f ms %5.2f ms %5.2f ms %5.2f ms | %9.2f ms %11.2f ms | %6.2f MiB | %d, %d' % (s, t['collect'], t['render'],
               t['kernel'], t['cache'], r['refresh_ms'], r['cold_start_ms'], r['idle_kib']['Rss'] / 1024,
               r['searches']['cold'], r['searches']['unchanged']))
-    print('collect: bind, searches and assembling, without hints; refresh, all: `ipsecpol refresh` of the daemon, with hints,\n'
+    print('\n%-7s %27s   %27s   %27s' % ('', 'cold', 'with hints', 'unchanged, from memory'))
+    print('%-7s' % 'source' + '   %8s %8s %9s' % ('searches', 'bytes', 'objects') * 3)
+    for s, r in result['sources'].items():
+        print('%-7s' % s + ''.join('   %8d %8d %9d' % (c['searches'], c['bytes'], c['read']) for c in r['costs'].values()))
+    print('objects: policy objects read; bytes: both ways, bind included\n\ncollect: bind, searches and assembling, without hints; refresh, all: `ipsecpol refresh` of the daemon, with hints,\n'
           'worker and command line included; cached start: from exec to enforced and read back; searches: after the bind beside the\n'
           'site ping, cold and unchanged')
 

@@ -14,11 +14,13 @@
 	"ipsecOwnersReference", "ipsecISAKMPReference", "ipsecNFAReference", \
 	"ipsecNegotiationPolicyReference", "ipsecFilterReference", \
 	"iPSECNegotiationPolicyType", "iPSECNegotiationPolicyAction", "whenChanged"
+/* Which version of an object this is: of an AD on one domain controller, of an OpenLDAP. */
+#define STAMP_ATTRS	"uSNChanged", "objectGUID", "entryCSN", "entryUUID"
 #define COMPUTER_ATTRS	"sAMAccountName", "objectSid", "primaryGroupID", "memberOf"
 
 const char *const ask_root_attrs[] = { "objectClass", "defaultNamingContext",
 	"configurationNamingContext", "namingContexts", "tokenGroups", "dnsHostName",
-	"supportedCapabilities", "supportedControl", NULL };
+	"supportedCapabilities", "supportedControl", "dsServiceName", "highestCommittedUSN", NULL };
 const char *const ask_ping_attrs[] = { "NetLogon", NULL };
 const char *const ask_computer_attrs[] = { "objectClass", COMPUTER_ATTRS, NULL };
 const char *const ask_token_attrs[] = { "objectClass", COMPUTER_ATTRS, "tokenGroups",
@@ -28,8 +30,11 @@ const char *const ask_subnet_attrs[] = { "objectClass", "cn", "siteObject", NULL
 /* SOMs, GPOs and CN=IPSEC are asked for with one list: what a later search says
  * about an entry replaces what an earlier one said. */
 const char *const ask_gp_attrs[] = { "objectClass", GP_ATTRS, "ipsecName", "ipsecOwnersReference", NULL };
-const char *const ask_policy_attrs[] = { "objectClass", POLICY_ATTRS, NULL };
-const char *const ask_all_attrs[] = { "objectClass", COMPUTER_ATTRS, GP_ATTRS, POLICY_ATTRS,
+const char *const ask_policy_attrs[] = { "objectClass", POLICY_ATTRS, STAMP_ATTRS, NULL };
+const char *const ask_all_attrs[] = { "objectClass", COMPUTER_ATTRS, GP_ATTRS, POLICY_ATTRS, STAMP_ATTRS,
+	"groupType", "siteObject", NULL };
+const char *const ask_policy_stamps[] = { "objectClass", "whenChanged", STAMP_ATTRS, NULL };
+const char *const ask_all_stamps[] = { "objectClass", COMPUTER_ATTRS, GP_ATTRS, "cn", "whenChanged", STAMP_ATTRS,
 	"groupType", "siteObject", NULL };
 const char *const ask_gp_classes[] = { "organizationalUnit", "domainDNS", "groupPolicyContainer", "site", NULL };
 

@@ -20,6 +20,8 @@ struct sid;
 extern const char *const ask_root_attrs[], *const ask_ping_attrs[], *const ask_computer_attrs[],
     *const ask_token_attrs[], *const ask_group_attrs[], *const ask_subnet_attrs[], *const ask_gp_attrs[],
     *const ask_policy_attrs[], *const ask_all_attrs[];
+/* The last two without what policy objects say, but with their stamps (gpo/memory.h). */
+extern const char *const ask_policy_stamps[], *const ask_all_stamps[];
 /* Classes of what links and of what is linked; NULL-terminated. */
 extern const char *const ask_gp_classes[];
 

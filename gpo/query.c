@@ -71,6 +71,26 @@ static int object_refs(struct objects *o, const struct dir_entry *e, enum role r
 	}
 }
 
+/* All, or those from i on that nothing is known of. */
+static int ask_unknown(struct objects *o, struct gp_walk *w, size_t i, struct err *err)
+{
+	const char *dns[ASK_CHUNK];
+	enum dir_state state;
+	size_t n = 0;
+
+	if (!walk_by_name(w, o->policy_dn))
+		return walk_ask_container(w, o->policy_dn, err);
+	for (; i < o->dns.n; i++) {
+		snapshot_entry(w->s, o->dns.dns[i], &state);
+		if (state != DIR_STATE_UNKNOWN)
+			continue;
+		if (n == ASK_CHUNK)
+			return walk_ask_container(w, o->policy_dn, err);
+		dns[n++] = o->dns.dns[i];
+	}
+	return walk_ask_objects(w, o->policy_dn, dns, n, err);
+}
+
 /* Lists what can be reached, then asks for what is not known: all of the domain's
  * policy objects at once, and one by one for those still missing, so that a
  * hidden object and one that is gone can be told apart. */
@@ -88,7 +108,7 @@ static int walk_objects(struct objects *o, struct gp_walk *w, const char *policy
 	for (size_t i = 0; i < o->dns.n && broken < BROKEN_MAX; i++) {
 		e = snapshot_entry(w->s, o->dns.dns[i], &state);
 		if (state == DIR_STATE_UNKNOWN) {
-			r = walk_ask_container(w, policy_dn, err);
+			r = ask_unknown(o, w, i, err);
 			if (!r)
 				r = walk_ask_entry(w, o->dns.dns[i], ask_policy_attrs, &e, &state);
 			if (r)

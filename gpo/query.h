@@ -8,7 +8,8 @@
  * site ping: root DSE, the domain's objects, and on an AD the site; an OpenLDAP
  * gives site, subnets and the computer's groups together with the objects.
  * Further ones are for what only they can tell: that a linked GPO is gone; the
- * groups level by level, where they are not those of last time. */
+ * groups level by level, where they are not those of last time.  With memory as well, only
+ * policy objects that are new or changed are read (gpo/memory.h). */
 #ifndef GPO_QUERY_H
 #define GPO_QUERY_H
 
@@ -21,6 +22,7 @@
 
 struct arena;
 struct err;
+struct gp_memory;
 
 /* For whom the question is asked. */
 struct gp_subject {
@@ -33,6 +35,7 @@ struct gp_subject {
 	size_t			 n_addresses;
 	const char *const	*hints;		/* gp_hints(); may be stale or plain wrong: they change the cost, not the result */
 	size_t			 n_hints;
+	const struct gp_memory	*memory;	/* of policy objects (gpo/memory.h), for whoever asks; NULL: none */
 };
 
 /* 1: *ret is the next search, in `a`; 0: the snapshot is complete; -1: error (the

@@ -92,21 +92,63 @@ bool walk_hinted(const struct gp_walk *w, const char *dn)
 	return w->combined && dnset_find(&w->hinted, dn) != DNSET_NONE;
 }
 
+/* false: it has a name that cannot be asked for. */
+static bool container_base(struct dir_query *q, struct gp_walk *w, const char *policy_dn)
+{
+	const char *domain = dn_domain(policy_dn);
+
+	if (!domain || !dn_valid(domain) || strnlen(domain, GP_DN_MAX + 1) > GP_DN_MAX)
+		return false;
+	q->base = arena_printf(w->a, "CN=IP Security,CN=System,%s", domain);
+	return true;
+}
+
 int walk_ask_container(struct gp_walk *w, const char *policy_dn, struct err *err)
 {
 	struct dir_query q = { NULL, DIR_ONE, NULL, ask_policy_attrs, 0 };
-	const char *domain = dn_domain(policy_dn);
 	const struct dir_search *answer;
 	struct ask_text t = { .a = w->a };
 
-	if (!domain || !dn_valid(domain) || strnlen(domain, GP_DN_MAX + 1) > GP_DN_MAX)
+	if (!container_base(&q, w, policy_dn))
 		return 0;
-	q.base = arena_printf(w->a, "CN=IP Security,CN=System,%s", domain);
 	ask_put_classes(&t, NULL);
 	if (!q.base || t.bad)
 		return err_nomem(err);
 	/* A fleet wants to know what is assigned, not what it says. */
 	q.filter = w->fleet ? "(objectClass=ipsecPolicy)" : t.p;
+	return walk_ask(w, &q, &answer);
+}
+
+bool walk_by_name(struct gp_walk *w, const char *policy_dn)
+{
+	struct dir_query q = { 0 };
+	const char *parent;
+
+	if (!w->who->memory || !w->combined || !container_base(&q, w, policy_dn) || !q.base)
+		return false;
+	for (size_t i = 0; i < w->hinted.n; i++) {
+		parent = dn_parent(w->hinted.dns[i]);
+		if (parent && dn_equal(parent, q.base))
+			return true;
+	}
+	return false;
+}
+
+int walk_ask_objects(struct gp_walk *w, const char *policy_dn, const char *const *dns, size_t n, struct err *err)
+{
+	struct dir_query q = { NULL, DIR_SUB, NULL, ask_policy_attrs, 0 };
+	const struct dir_search *answer;
+	struct ask_text t = { .a = w->a };
+
+	if (!container_base(&q, w, policy_dn))
+		return 0;
+	ask_put(&t, "(&");	/* what OpenLDAP has an index for */
+	ask_put_classes(&t, NULL);
+	ask_put_dns(&t, w->ad, dns, n);
+	ask_put(&t, ")");
+	if (!q.base || t.bad)
+		return err_nomem(err);
+	q.filter = t.p;
 	return walk_ask(w, &q, &answer);
 }
 
@@ -249,7 +291,7 @@ static int collect_hints(struct gp_walk *w, bool ipsec, size_t max, struct err *
 
 /* All of them, or when these are too many, those outside the policy container:
  * its objects come by one search as well. */
-static int choose_hints(struct gp_walk *w, struct err *err)
+int walk_choose_hints(struct gp_walk *w, struct err *err)
 {
 	if (!*w->base_dn)
 		return 0;
@@ -361,7 +403,7 @@ static int find_computer(struct gp_walk *w, struct err *err)
 	const struct dir_search *answer = NULL;
 	int r;
 
-	if (choose_hints(w, err) < 0)
+	if (walk_choose_hints(w, err) < 0)
 		return -1;
 	if (w->hinted.n) {
 		if (!w->ad && (walk_hint_subnets(w, err) < 0 || group_hints_read(&w->hinted_groups, w, err) < 0))

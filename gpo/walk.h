@@ -93,6 +93,8 @@ int walk_run(struct gp_walk *w, struct err *err);
 int walk_root(struct gp_walk *w, struct err *err);
 int walk_place(struct gp_walk *w, struct err *err);	/* where w->computer lies */
 int walk_soms(struct gp_walk *w, struct err *err);
+/* After walk_root: sets hinted, the DNs that the one search for all hints asks for. */
+int walk_choose_hints(struct gp_walk *w, struct err *err);
 enum gp_verdict walk_verdict(const struct gp_walk *w, size_t rank, bool wmi_allow, const char **ret_note);
 const struct walk_gpo *walk_gpo_of(const struct gp_walk *w, size_t rank);
 int walk_assignment(struct walk_assigned *ret, struct gp_walk *w, bool wmi_allow, struct err *err);
@@ -137,5 +139,8 @@ bool walk_hinted(const struct gp_walk *w, const char *dn);
 int walk_som_fill(struct gp_walk *w, struct gp_som *som, const struct dir_entry *e, struct err *err);
 /* The one-level search that returns every policy object of a domain. */
 int walk_ask_container(struct gp_walk *w, const char *policy_dn, struct err *err);
+/* Some of them, where they are asked for by name: for who has the others in memory and among the hints. */
+bool walk_by_name(struct gp_walk *w, const char *policy_dn);
+int walk_ask_objects(struct gp_walk *w, const char *policy_dn, const char *const *dns, size_t n, struct err *err);
 
 #endif

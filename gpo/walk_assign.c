@@ -44,7 +44,7 @@ static int find_policy(struct walk_assigned *ret, struct gp_walk *w, const char 
 	if (!dn_valid(dn) || strnlen(dn, GP_DN_MAX + 1) > GP_DN_MAX)
 		return unknown(ret, w, ERR_FORMAT, "the assigned policy", dn, "is not a usable name", err);
 	snapshot_entry(w->s, dn, &state);
-	if (state == DIR_STATE_UNKNOWN) {
+	if (state == DIR_STATE_UNKNOWN && !walk_by_name(w, dn)) {
 		r = walk_ask_container(w, dn, err);
 		if (r)
 			return r;

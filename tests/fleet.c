@@ -190,6 +190,8 @@ static void incident(struct fleet *f)
 	for (uint32_t i = 0; i < f->p->hosts; i++) {
 		if (f->p->incident == FLEET_ASKED)
 			step(f, i, EV_ASKED);
+		if (f->p->incident == FLEET_NOTIFIED)
+			step(f, i, EV_NOTIFIED);
 		if (f->p->incident != FLEET_POWER)
 			continue;
 		f->hosts[i].doing = OFF;
@@ -203,7 +205,7 @@ static void second(struct fleet *f)
 {
 	uint32_t i;
 
-	if (f->now == f->p->at)
+	if (f->now == f->p->at || (f->p->again && f->now > f->p->at && (f->now - f->p->at) % f->p->again == 0))
 		incident(f);
 	if (f->now == f->r->over) {
 		f->up = true;

@@ -16,6 +16,7 @@ enum fleet_incident {
 	FLEET_POWER,		/* every host off, and back within boot_seconds; the DCs out_seconds later */
 	FLEET_DCS,		/* no DC for out_seconds */
 	FLEET_ASKED,		/* `ipsecpol refresh` on every host */
+	FLEET_NOTIFIED,		/* every host is told of a change; every `again` seconds, when that is set */
 };
 
 struct fleet_plan {
@@ -28,6 +29,7 @@ struct fleet_plan {
 	uint32_t		 interval, offset, polling;
 	enum fleet_incident	 incident;
 	uint32_t		 boot_seconds, out_seconds;
+	uint32_t		 again;		/* FLEET_NOTIFIED: 0: once */
 	bool			 cached;	/* after FLEET_POWER: the hosts have a policy in the cache */
 	bool			 network;	/* at the end of FLEET_DCS every host sees a change of network */
 	uint32_t		 warm, at, end;	/* seconds: steady from warm to at, the incident, the end */

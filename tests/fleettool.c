@@ -39,7 +39,7 @@ static json_t *fleet_json(const struct fleet_plan *p, const struct fleet_result 
 	    "served", series(r->served, p->end), "lost", series(r->lost, p->end));
 }
 
-enum { STEADY, POWER, POWER_DCS, POWER_NO_CACHE, DCS_MINUTES, DCS_HOURS, NETWORK_MINUTES, NETWORK_HOURS, NO_POLLING, ASKED, N_PLANS };
+enum { STEADY, POWER, POWER_DCS, POWER_NO_CACHE, DCS_MINUTES, DCS_HOURS, NETWORK_MINUTES, NETWORK_HOURS, NO_POLLING, ASKED, NOTIFIED, STORM, N_PLANS };
 
 static void plans_init(struct fleet_plan *p)
 {
@@ -69,6 +69,11 @@ static void plans_init(struct fleet_plan *p)
 	p[NETWORK_HOURS].network = true;
 	fleet_plan_init(&p[ASKED], "refresh asked of every host at once");
 	p[ASKED].incident = FLEET_ASKED;
+	fleet_plan_init(&p[NOTIFIED], "change notification to all");
+	p[NOTIFIED].incident = FLEET_NOTIFIED;
+	p[STORM] = p[NOTIFIED];
+	p[STORM].name = "... every half a minute, for 6 hours";
+	p[STORM].again = 30;
 }
 
 int main(int argc, char **argv)

@@ -38,6 +38,8 @@ struct world {
 	/* of the last run */
 	struct dir_snapshot	*snapshot;
 	size_t			 n_asked, n_pings;
+	size_t			 n_read, n_kept;	/* with who->memory: policy objects */
+	const char		*odd;
 };
 
 struct world *world_new(bool ad);		/* empty but for its root DSE */

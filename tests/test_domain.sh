@@ -64,6 +64,17 @@ has "the DC is in the lifeline" "10.77.0.1 . tcp . 389" "$(cat "$T/request")"
 has "clear answers to clear requests: request" "chain request" "$(cat "$T/request")"
 hasnot "nothing of the keytab or the key in the log" "M4chine" "$(cat "$T/log")"
 
+# ---- what has not changed is not read again ----
+check "refresh again" cli refresh
+check "refresh once more" cli refresh
+same "no policy object is read" 0 "$(field refresh.objects_read)"
+kept=$(field refresh.objects_kept)
+[ "$kept" -gt 5 ] && ok "they are in memory: $kept" || bad "they are in memory" "$kept"
+kill -HUP $daemon
+wait_for refresh.objects_kept 0 && ok "SIGHUP: all are read" || bad "SIGHUP: all are read"
+check "refresh" cli refresh
+same "... and then none" 0 "$(field refresh.objects_read)"
+
 # ---- the DC goes and comes back ----
 samba_stop "$D"
 check "DC stopped: refresh fails" fails cli refresh

@@ -182,6 +182,27 @@ static void test_asked(void **state)
 	fleet_free(&r);
 }
 
+/* One change that every host hears of at once; and one every half a minute, for hours. */
+static void test_notified(void **state)
+{
+	(void)state;
+	for (int storm = 0; storm < 2; storm++) {
+		struct fleet_plan p = plan(FLEET_NOTIFIED, 0);
+		struct fleet_result r;
+
+		p.again = storm ? 30 : 0;
+		p.end = p.at + (storm ? 3 : 5) * HOUR;
+		r = run(&p);
+		assert_true(r.peak <= 3 * r.steady);
+		assert_int_equal(r.refused + r.left, 0);
+		assert_true(r.half <= 20 * MIN);
+		assert_true(r.all <= 40 * MIN);
+		/* They do come because of it. */
+		assert_true(sum(r.arrived, p.at, 36 * MIN) >= p.hosts / 10 * 9);
+		fleet_free(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_no_dc),
 		cmocka_unit_test(test_no_network),
 		cmocka_unit_test(test_asked),
+		cmocka_unit_test(test_notified),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

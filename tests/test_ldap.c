@@ -19,7 +19,9 @@
 
 #include "agent/conf.h"
 #include "agent/dir_backend.h"
+#include "agent/dir_watch.h"
 #include "agent/directory.h"
+#include "gpo/watch.h"
 #include "schema/arena.h"
 #include "schema/err.h"
 #include "schema/snapshot.h"
@@ -407,6 +409,115 @@ static void test_bad_servers(void **state)
 	}
 }
 
+/* ---- waiting for changes ---- */
+
+/* The bind, the searches to watch (one or two), and one that finds out whether they were accepted. */
+#define N_WATCHED	2
+
+static ber_int_t watched;	/* the first one's id */
+
+static void accept_watch(int fd, const struct request *r, int n)
+{
+	if (n == 0)
+		bind_ok(fd, r);
+	if (n == 1)
+		watched = r->id;
+	if (n > N_WATCHED) {
+		send_entry(fd, r->id, "", NULL, NULL);
+		send_result(fd, r->id, LDAP_RES_SEARCH_RESULT, 0, "");
+	}
+}
+
+/* A storm of half a second, then the end. */
+static void run_watch_storm(int fd, const struct request *r, int n)
+{
+	accept_watch(fd, r, n);
+	if (n <= N_WATCHED)
+		return;
+	for (int i = 0; i < 500; i++) {
+		send_entry(fd, watched, DN, NULL, NULL);
+		usleep(1000);
+	}
+	send_result(fd, watched, LDAP_RES_SEARCH_RESULT, LDAP_BUSY, "enough");
+}
+
+static void run_watch_garbage(int fd, const struct request *r, int n)
+{
+	accept_watch(fd, r, n);
+	if (n > N_WATCHED && write(fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28) < 0)
+		_exit(1);
+}
+
+static void run_watch_close(int fd, const struct request *r, int n)
+{
+	accept_watch(fd, r, n);
+	if (n > N_WATCHED)
+		shutdown(fd, SHUT_RDWR);
+}
+
+static void run_watch_unknown(int fd, const struct request *r, int n)
+{
+	if (n == 1 || n == 2)
+		send_result(fd, r->id, LDAP_RES_SEARCH_RESULT, LDAP_UNAVAILABLE_CRITICAL_EXTENSION, "what?");
+	accept_watch(fd, r, n);
+}
+
+/* The second search ends alone, as one too many. */
+static void run_watch_less(int fd, const struct request *r, int n)
+{
+	if (n == 2)
+		send_result(fd, r->id, LDAP_RES_SEARCH_RESULT, LDAP_ADMINLIMIT_EXCEEDED, "too many");
+	accept_watch(fd, r, n);
+	if (n <= N_WATCHED)
+		return;
+	for (int i = 0; i < 10; i++)
+		send_entry(fd, watched, DN, NULL, NULL);
+	send_result(fd, watched, LDAP_RES_SEARCH_RESULT, 0, "");
+}
+
+static void run_watch_hang(int fd, const struct request *r, int n)
+{
+	if (n <= N_WATCHED)
+		accept_watch(fd, r, n);
+}
+
+static void test_watch(void **state)
+{
+	static const struct { const char *name; script *run; const char *said /* NULL: depends */, *msg; enum err_code code; } cases[] = {
+		{ "storm", run_watch_storm, "WATCHING 2\nCHANGED\n", "notifications: Server is busy (enough)", ERR_OFFLINE },
+		{ "garbage", run_watch_garbage, NULL, "connection lost", ERR_OFFLINE },
+		{ "close", run_watch_close, NULL, "connection lost: Can't contact LDAP server", ERR_OFFLINE },
+		{ "unknown", run_watch_unknown, "", "Critical extension is unavailable (what?)", ERR_UNSUPPORTED },
+		{ "one less", run_watch_less, "WATCHING 1\nCHANGED\n", "does not notify of changes", ERR_UNSUPPORTED },
+		{ "hang", run_watch_hang, "", "search of '': no answer in time", ERR_OFFLINE },
+	};
+	static const char *const attrs[] = { "objectClass", NULL };
+	const struct gp_watch plan = { .ad = true, .n = N_WATCHED, .q = {
+		{ "CN=a,DC=corp,DC=example", DIR_ONE, "(objectClass=*)", attrs, 0 },
+		{ "DC=corp,DC=example", DIR_BASE, "(objectClass=*)", attrs, 0 } } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct err err = { 0 };
+		char *said = NULL;
+		size_t len;
+		FILE *out = open_memstream(&said, &len);
+		struct directory *d;
+		struct server s;
+
+		server_start(&s, cases[i].run);
+		d = directory_open(&s.dc, &err);
+		assert_non_null(d);
+		assert_int_equal(directory_watch(d, &plan, out, &err), -1);
+		fclose(out);
+		if ((cases[i].said && strcmp(said, cases[i].said)) || !strstr(err.msg, cases[i].msg) || err.code != cases[i].code)
+			fail_msg("%s: '%s', %d %s", cases[i].name, said, (int)err.code, err.msg);
+		free(said);
+		directory_close(d);
+		server_stop(&s);
+	}
+}
+
 static void test_result_codes(void **state)
 {
 	static const struct { int code; int rc; enum dir_outcome outcome; size_t n; const char *msg; } cases[] = {
@@ -589,6 +700,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad_servers),
 		cmocka_unit_test(test_result_codes),
+		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_sd_flags),

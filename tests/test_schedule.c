@@ -549,6 +549,124 @@ static void test_network_of_many(void **state)
 	assert_int_equal(schedule_step(&s, EV_NETWORK, 10 * MIN, 300), ACT_REFRESH);
 }
 
+/* ---- notifications ---- */
+
+/* Many of them in the time until the next refresh are as good as one. */
+static void test_notified(void **state)
+{
+	struct sched s = slow();
+
+	(void)state;
+	assert_int_equal(schedule_step(&s, EV_NOTIFIED, 1000, 99), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 1001);
+	assert_int_equal(schedule_step(&s, EV_NOTIFIED, 1000, 99), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 1000, 0), ACT_NONE);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 1001, 0), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_NOTIFIED);
+	schedule_step(&s, EV_DONE, 1002, 0);
+	assert_int_equal(schedule_due(&s), 1002 + 30 * DAY);
+	/* Another one soon after: a moment later. */
+	schedule_step(&s, EV_NOTIFIED, 1003, 0);
+	assert_int_equal(schedule_due(&s), 1001 + SCHED_NOTIFY_PAUSE);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 1011, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 1012, 0);
+	/* From then on one a minute. */
+	schedule_step(&s, EV_NOTIFIED, 1013, 0);
+	assert_int_equal(schedule_due(&s), 1011 + SCHED_NOTIFY_STORM);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 1071, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 1072, 0);
+	/* Until it has been quiet for a while. */
+	schedule_step(&s, EV_NOTIFIED, 1071 + 2 * SCHED_NOTIFY_STORM, 0);
+	assert_int_equal(schedule_due(&s), 1072 + 2 * SCHED_NOTIFY_STORM);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 1072 + 2 * SCHED_NOTIFY_STORM, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 1200, 0);
+	schedule_step(&s, EV_NOTIFIED, 1200, 0);
+	assert_int_equal(schedule_due(&s), 1072 + 2 * SCHED_NOTIFY_STORM + SCHED_NOTIFY_PAUSE);
+}
+
+static void test_notified_while_running(void **state)
+{
+	struct sched s = slow();
+
+	(void)state;
+	schedule_step(&s, EV_ASKED, 1000, 0);
+	schedule_step(&s, EV_NOTIFIED, 1001, 0);
+	assert_int_equal(schedule_due(&s), INT64_MAX);
+	assert_int_equal(schedule_step(&s, EV_DONE, 1005, 0), ACT_NONE);
+	assert_int_equal(schedule_due(&s), 1006);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 1006, 0), ACT_REFRESH);
+	/* Also while the one for a notification is; and when it fails. */
+	schedule_step(&s, EV_NOTIFIED, 1007, 0);
+	schedule_step(&s, EV_FAILED, 1008, 0);
+	assert_int_equal(schedule_due(&s), 1006 + SCHED_NOTIFY_PAUSE);
+	/* Any refresh that begins later reads it. */
+	assert_int_equal(schedule_step(&s, EV_ASKED, 1010, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 1011, 0);
+	assert_int_equal(schedule_due(&s), 1011 + 30 * DAY);
+	/* Asked for as well: one refresh for both. */
+	schedule_step(&s, EV_ASKED, 2000, 0);
+	schedule_step(&s, EV_NOTIFIED, 2001, 0);
+	schedule_step(&s, EV_ASKED, 2001, 0);
+	assert_int_equal(schedule_step(&s, EV_DONE, 2002, 0), ACT_REFRESH);
+	assert_int_equal(s.why, WHY_ASKED);
+	schedule_step(&s, EV_DONE, 2003, 0);
+	assert_int_equal(schedule_due(&s), 2003 + 30 * DAY);
+}
+
+/* However many notifications: a change every second, or a thousand in each, for a day. */
+static void test_notified_storm(void **state)
+{
+	(void)state;
+	for (int spread = 0; spread < 2; spread++)
+		for (int each = 1; each <= 1000; each *= 1000) {
+			struct sched s = slow();
+			int n = 0;
+
+			s.interval = 90 * MIN;
+			s.spread = s.known = spread;
+			for (int64_t now = 1; now <= DAY; now++) {
+				for (int i = 0; i < each && (each == 1 || now < 1000); i++)
+					assert_int_equal(schedule_step(&s, EV_NOTIFIED, now, (uint32_t)now * 7919), ACT_NONE);
+				if (schedule_due(&s) > now)
+					continue;
+				assert_int_equal(schedule_step(&s, EV_TIMER, now, 0), ACT_REFRESH);
+				assert_int_equal(schedule_step(&s, now % 3 ? EV_DONE : EV_FAILED, now, 0), ACT_NONE);
+				n++;
+			}
+			if (each == 1)
+				assert_true(n <= (spread ? DAY / (36 * MIN) + 100 : DAY / SCHED_NOTIFY_STORM + 2 + 100));
+			else
+				assert_true(n <= 2 + 1000 / SCHED_NOTIFY_STORM + 100);
+			assert_true(n >= (each > 1 ? 1 : spread ? DAY / (72 * MIN) : DAY / SCHED_NOTIFY_STORM - 20));
+		}
+}
+
+/* The hosts of a fleet hear of it together, and do not come together. */
+static void test_notified_spread(void **state)
+{
+	struct sched s = fresh();
+
+	(void)state;
+	s.spread = s.known = true;
+	schedule_step(&s, EV_NOTIFIED, 1000, 36 * MIN);
+	assert_int_equal(schedule_due(&s), 1001 + 36 * MIN);
+	schedule_step(&s, EV_NOTIFIED, 1500, 3);	/* no second draw */
+	assert_int_equal(schedule_due(&s), 1001 + 36 * MIN);
+	assert_int_equal(schedule_step(&s, EV_TIMER, 1001 + 36 * MIN, 0), ACT_REFRESH);
+	schedule_step(&s, EV_DONE, 1002 + 36 * MIN, 0);
+	schedule_step(&s, EV_NOTIFIED, 1003 + 36 * MIN, 7);
+	assert_int_equal(schedule_due(&s), 1001 + 72 * MIN + 7);
+	/* No later than the largest draw; and at once for one that knows nothing. */
+	s = fresh();
+	s.spread = s.known = true;
+	schedule_step(&s, EV_NOTIFIED, 1000, 36 * MIN + 1);
+	assert_int_equal(schedule_due(&s), 1001);
+	s = fresh();
+	s.spread = true;
+	schedule_step(&s, EV_NOTIFIED, 1000, 500);
+	assert_int_equal(schedule_due(&s), 1001);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -558,6 +676,7 @@ static void test_names(void **state)
 	assert_string_equal(sched_why_name(WHY_RETRY), "retry");
 	assert_string_equal(sched_why_name(WHY_ASKED), "asked");
 	assert_string_equal(sched_why_name(WHY_NETWORK), "network");
+	assert_string_equal(sched_why_name(WHY_NOTIFIED), "notified");
 	assert_string_equal(sched_why_name((enum sched_why)99), "unknown");
 }
 
@@ -584,6 +703,10 @@ int main(void)
 		cmocka_unit_test(test_ladder_jitter),
 		cmocka_unit_test(test_polling_jitter),
 		cmocka_unit_test(test_network_of_many),
+		cmocka_unit_test(test_notified),
+		cmocka_unit_test(test_notified_while_running),
+		cmocka_unit_test(test_notified_storm),
+		cmocka_unit_test(test_notified_spread),
 		cmocka_unit_test(test_names),
 	};
 

@@ -2,7 +2,7 @@
 #   slapd_init DIR LDIF...   certificates, configuration, database
 #   slapd_start DIR          on ldap://$slapd_addr:389, ldaps, and ldapi (slapd_ldapi DIR)
 #   slapd_stop DIR
-# $slapd_extra: lines for the configuration's database, read by slapd_conf DIR
+# $slapd_extra: lines for the configuration's database, read by slapd_conf DIR; $slapd_overlay: at its end
 slapd_addr=${slapd_addr:-10.77.0.70}
 slapd_base=DC=corp,DC=example
 PATH=$PATH:/usr/sbin
@@ -32,6 +32,7 @@ slapd_conf() {
 	modulepath /usr/lib/ldap
 	moduleload back_mdb
 	moduleload memberof
+	moduleload syncprov
 	TLSCACertificateFile $1/ca.pem
 	TLSCertificateFile $1/server.pem
 	TLSCertificateKeyFile $1/server.key
@@ -56,6 +57,7 @@ slapd_conf() {
 	overlay memberof
 	memberof-group-oc group
 	memberof-member-ad member
+	${slapd_overlay:-}
 	EOC
 }
 
