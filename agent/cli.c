@@ -29,13 +29,14 @@
 static const struct cli_command commands[] = {
 	{ "status", cli_status,
 	  "ipsecpol status [--json]\n"
-	  "What is enforced, from where, since when, and what went wrong last.\n" },
+	  "What is enforced, from where, since when; whether what has to be negotiated can be, and what is\n"
+	  "blocked because it cannot; what went wrong last.\n" },
 	{ "refresh", cli_refresh,
 	  "ipsecpol refresh [--json]\n"
-	  "Ask the directory now, wait, and say what changed.\n" },
+	  "Ask the directory now, wait for the end, and print the status.  Exit status 1: it failed.\n" },
 	{ "show", cli_show,
 	  "ipsecpol show snapshot|rsop|policy|ruleset|spd|ike|facts [--json] [options]\n"
-	  "ipsecpol show peers [--json]\n"
+	  "       ipsecpol show peers [--json]\n"
 	  "Any stage between the directory and the kernel: of the running daemon, or, with\n"
 	  "--directory, of any computer and without a daemon.\n\n"
 	  "  snapshot   what the directory answered (LDIF)\n"
@@ -51,13 +52,15 @@ static const struct cli_command commands[] = {
 	  "  --all             show rsop: of every computer of the directory, a summary; --json: each of them\n" },
 	{ "plan", cli_plan,
 	  "ipsecpol plan [--json] [options]\n"
-	  "What a refresh would change in the kernel.  Exit status 0: nothing, 2: something, 1: error.\n"
+	  "What a refresh would change in the kernel: the nftables table, and IPsec policies (in, out, fwd ...).\n"
+	  "Exit status 0: nothing, 2: something, 1: error.\n"
 	  "Without root the kernel cannot be read, and the plan starts from no table.\n\n"
 	  DIRECTORY_OPTIONS
 	  "  --facts FILE      addresses as 'show facts' prints them, instead of this host's\n" },
 	{ "apply", cli_apply,
 	  "ipsecpol apply [--json] [options]\n"
-	  "One refresh in the foreground, without the daemon: ask, enforce, cache.  For root.\n\n"
+	  "One refresh in the foreground, without the daemon: ask, enforce, cache.  For root.  Nothing is\n"
+	  "negotiated before the daemon runs: it alone tells strongSwan what to do.\n\n"
 	  DIRECTORY_OPTIONS },
 	{ "reg", cli_reg, NULL },
 	{ "static", cli_static, NULL },
@@ -72,8 +75,8 @@ static const struct cli_command commands[] = {
 	  "  --directory URI   of the domain store\n" },
 	{ "stop", cli_stop,
 	  "ipsecpol stop\n"
-	  "End the daemon in permit mode: our table is removed and nothing is filtered.  Without a\n"
-	  "daemon: remove what it left in the kernel.  For root.\n"
+	  "End the daemon in permit mode: our table, IPsec policies and connections of strongSwan are removed,\n"
+	  "and nothing is filtered.  Without a daemon: remove what it left in the kernel.  For root.\n"
 	  "(`systemctl stop ipsecpold` does this; a restart keeps the rules.)\n" },
 };
 

@@ -11,6 +11,7 @@
 struct conf;
 struct host_facts;
 struct netsh_args;
+struct protection;
 struct sources;
 struct stored;
 struct json_t;
@@ -60,6 +61,8 @@ int cli_fail(const struct err *err);
 /* The same; what is refused to another user than root is told as that: "WHAT is for root". */
 int cli_fail_for(const struct err *err, const char *what);
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));	/* EXIT_USAGE_ERROR */
+/* On stderr: what of the policy that was rendered last cannot be negotiated, and why. */
+void cli_warn_problems(const struct protection *p);
 int cli_print_json(struct json_t *j);	/* takes j, NULL: no memory; to stdout */
 
 /* ctl_ask to the configured socket, with a word to who finds no daemon there. */

@@ -70,8 +70,6 @@ static const char *when_text(enum setting k, bool running)
 		return "from the next start of the computer on";
 	if (!running)
 		return "when the service starts";
-	if (k == SET_IKELOGGING)
-		return "stored; what charon logs is configured there";
 	return "now";
 }
 

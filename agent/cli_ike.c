@@ -22,7 +22,7 @@ struct vici *ike_open(struct cli *c, struct err *err)
 	struct vici *v = vici_open(c->conf->vici, WAIT_MS, err);
 
 	if (!v && err->code == ERR_OFFLINE)
-		err_set(err, ERR_OFFLINE, "charon does not answer at %s: what filters demand to be protected is closed until it does, but for "
+		err_set(err, ERR_OFFLINE, "charon does not answer at %s (is strongSwan running?): what must be protected is blocked until it does, but for "
 		    "associations that the kernel still has", c->conf->vici);
 	return v;
 }

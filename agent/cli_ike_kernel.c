@@ -56,7 +56,7 @@ int kernel_sas(struct kernel_sas *ret, struct cli *c, struct err *err)
 	struct kernel_sas k = { .x = xfrmsock_open(err) };
 
 	if (!k.x)
-		return -1;
+		return err->code == ERR_ABSENT ? err_set(err, ERR_ABSENT, "this kernel has no IPsec (NETLINK_XFRM, module xfrm_user)") : -1;
 	if (xfrmsock_sas(k.x, &k.all, &k.n, c->arena, err) < 0 || own_addresses(&k, c, err) < 0) {
 		xfrmsock_close(k.x);
 		return err_prefix(err, "the kernel's security associations");

@@ -4,6 +4,7 @@
  *   protected    an association is there
  *   held         the peer has negotiated before: nothing in clear until it has again
  *   negotiating  asked, and no answer yet: closed
+ *   blocked      asked, and there is no connection that could negotiate it: closed
  *   clear        asked, and no answer yet: the policy lets it pass in clear */
 #include <jansson.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "agent/cli_dynamic.h"
 #include "agent/cli_ike.h"
 #include "agent/cli_text.h"
+#include "agent/vici.h"
 #include "nft/spd.h"
 #include "nft/xfrm.h"
 #include "nft/xfrmsock.h"
@@ -136,29 +138,34 @@ static int peers_collect(struct peers *ps, struct cli *c, struct err *err)
 	return 0;
 }
 
-static const char *peer_state(const struct peer *p)
+/* rules: of connections; NULL: not known. */
+static const char *peer_state(const struct peer *p, const json_t *rules)
 {
-	return p->protected ? "protected" : p->pinned ? "held" : p->soft ? "clear" : "negotiating";
+	return p->protected ? "protected" : p->pinned ? "held" : p->soft ? "clear" : rules && !json_array_size(rules) ? "blocked" : "negotiating";
 }
 
-static const char *peer_meaning(const struct peer *p)
+static const char *peer_meaning(const struct peer *p, const json_t *rules)
 {
 	if (p->protected)
 		return p->pinned || !p->soft ? "nothing passes in clear" : "";
 	if (p->pinned)
 		return "has negotiated: closed until it does again";
+	if (rules && !json_array_size(rules) && !p->soft)
+		return "cannot be negotiated: closed, see 'ipsecpol status'";
 	return p->soft ? "no answer: passes in clear" : "no answer yet: closed";
 }
 
 static json_t *peer_json(const struct peer *p, const struct ike_rules *rules)
 {
 	const uint64_t now = (uint64_t)time(NULL);
+	json_t *of = ike_rules_of(rules, p->reqid);
+	const json_t *known = rules->known ? of : NULL;
 	char text[IP_ADDR_TEXT];
 
 	ip_addr_text(&p->addr, text);
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:I, s:o}", "peer", text, "state", peer_state(p), "meaning", peer_meaning(p),
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:I, s:o}", "peer", text, "state", peer_state(p, known), "meaning", peer_meaning(p, known),
 	    "soft", p->soft, "pinned", p->pinned, "since_seconds", p->since && p->since <= now ? json_integer((json_int_t)(now - p->since)) : json_null(),
-	    "bytes", (json_int_t)(p->bytes & INT64_MAX), "reqid", (json_int_t)p->reqid, "rules", ike_rules_of(rules, p->reqid));
+	    "bytes", (json_int_t)(p->bytes & INT64_MAX), "reqid", (json_int_t)p->reqid, "rules", of);
 }
 
 static int table_show(struct cli *c, const json_t *list, struct err *err)
@@ -178,6 +185,18 @@ static int table_show(struct cli *c, const json_t *list, struct err *err)
 	return rc;
 }
 
+/* The kernel keeps in mind whom it wants to talk to only where somebody would negotiate. */
+static void nobody_show(struct cli *c)
+{
+	struct err why;
+	struct vici *v = ike_open(c, &why);
+
+	puts("There is no peer that has been negotiated with, or that was asked.");
+	if (!v)
+		puts(why.msg);
+	vici_close(v);
+}
+
 static int peers_show(struct cli *c, const struct peers *ps, struct err *err)
 {
 	struct ike_rules rules;
@@ -190,7 +209,7 @@ static int peers_show(struct cli *c, const struct peers *ps, struct err *err)
 	if (c->json)
 		rc = json_print(json_pack("{s:O}", "peers", list), stdout, err);
 	else if (!ps->n)
-		puts("There is no peer that has been negotiated with, or that was asked.");
+		nobody_show(c);
 	else
 		rc = table_show(c, list, err);
 	if (rc == 0 && ps->n && !rules.known && !c->json)

@@ -47,16 +47,18 @@ static int check_arguments(const struct cli *c)
 struct enforced {
 	struct ruleset	*rules;
 	struct spd	*spd;
+	bool		 no_ipsec;	/* in this kernel */
 };
 
-static int read_policies(struct spd **ret, struct err *err)
+static int read_policies(struct enforced *ret, struct err *err)
 {
 	struct xfrmsock *x = xfrmsock_open(err);
 	int rc;
 
+	ret->no_ipsec = !x && err->code == ERR_ABSENT;
 	if (!x)
-		return err->code == ERR_ABSENT ? 0 : -1;
-	rc = xfrmsock_fetch(x, ret, NULL, err);
+		return ret->no_ipsec ? 0 : -1;
+	rc = xfrmsock_fetch(x, &ret->spd, NULL, err);
 	xfrmsock_close(x);
 	return rc;
 }
@@ -81,7 +83,7 @@ static int read_kernel(const struct cli *c, struct enforced *ret, const char **n
 		return -1;
 	rc = nlsock_fetch(nl, &ret->rules, err);
 	nlsock_close(nl);
-	return rc < 0 ? -1 : read_policies(&ret->spd, err);
+	return rc < 0 ? -1 : read_policies(ret, err);
 }
 
 /* They are in the service's memory alone. */
@@ -206,7 +208,10 @@ int cli_plan(struct cli *c)
 		rc = cli_fail(&err);
 		goto out;
 	}
-	want.spd = ipsec.next->spd;
+	want.spd = have.no_ipsec ? NULL : ipsec.next->spd;
+	if (have.no_ipsec && ipsec.next->n_filters)
+		note = "this kernel has no IPsec: what must be protected is blocked";
+	cli_warn_problems(&ipsec);
 	if (find_changes(&ch, &want, &have, &err) < 0)
 		rc = cli_fail(&err);
 	else
@@ -280,8 +285,9 @@ static int apply(struct cli *c, struct refresh_context *ctx, struct err *err)
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	if (refresh_apply(&r, ctx, parts, n, err) < 0)
 		goto out;
-	if (ctx->protection->problem.code != ERR_NONE)
-		fprintf(stderr, "warning: not everything can be negotiated: %s\n", ctx->protection->problem.msg);
+	cli_warn_problems(ctx->protection);
+	if (ctx->protection->next && ctx->protection->next->n_filters)
+		fputs("note: what must be protected is blocked until ipsecpold runs and tells strongSwan to negotiate it\n", stderr);
 	if (r.uncached.code != ERR_NONE) {
 		*err = r.uncached;
 		err_prefix(err, "the policy is enforced but could not be cached");

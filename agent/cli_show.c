@@ -110,18 +110,16 @@ static void warn_rule(const char *name, const char *id, const char *why, bool cl
 {
 	struct err line;
 
-	err_set(&line, ERR_NONE, "rule '%.100s' %s: %.250s%s", name, id, why, closed ? ": what it demands is blocked" : "");
+	err_set(&line, ERR_NONE, "rule '%.100s' %s: %.250s%s", name, id, why, closed ? ": what must be protected is blocked" : "");
 	fprintf(stderr, "ipsecpol: warning: %s\n", line.msg);
 }
 
-static void warn_problems(const struct cli *c, const struct protection *p)
+void cli_warn_problems(const struct protection *p)
 {
 	char id[GUID_TEXT];
 
 	if (p->problem.code != ERR_NONE)
 		fprintf(stderr, "ipsecpol: warning: %s\n", p->problem.msg);
-	if (!cli_is_self(c) && !c->facts_file)
-		fprintf(stderr, "ipsecpol: warning: the addresses of %s are not known, so filters of 'me' are left out; --facts tells them\n", c->computer);
 	for (size_t i = 0; p->next && i < p->next->n_problems; i++) {
 		const struct protect_problem *x = &p->next->problems[i];
 
@@ -142,7 +140,9 @@ static int print_protection(struct cli *c, const struct collected *col, const st
 	} else if (!p.next) {
 		rc = EXIT_DONE;
 	} else {
-		warn_problems(c, &p);
+		if (!cli_is_self(c) && !c->facts_file)
+			fprintf(stderr, "ipsecpol: warning: the addresses of %s are not known, so filters of 'me' are left out; --facts tells them\n", c->computer);
+		cli_warn_problems(&p);
 		if (c->json)
 			rc = cli_print_json(ike ? ike_json(p.next->ike) : spd_json(p.next->spd));
 		else

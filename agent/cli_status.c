@@ -9,6 +9,7 @@
 
 #include "agent/conf.h"
 #include "agent/ctl.h"
+#include "agent/negotiate.h"
 #include "agent/protection.h"
 #include "nft/nlsock.h"
 #include "nft/ruleset.h"
@@ -106,7 +107,7 @@ static void print_problem(const json_t *p)
 	const char *id = *member(p, "rule_id") ? member(p, "rule_id") : member(p, "id");
 	const char *gpo = *member(p, "gpo_name") ? member(p, "gpo_name") : member(p, "gpo");
 
-	fputs(json_is_true(json_object_get(p, "closed")) ? "  blocked:  " : "            ", stdout);
+	fputs(json_is_true(json_object_get(p, "closed")) ? "  blocked:  " : "  note:     ", stdout);
 	print_text("rule '", member(p, "rule"), "'");
 	printf("%s%s", *member(p, "rule") ? " " : "rule ", id);
 	print_text(", GPO ", gpo, "");
@@ -131,6 +132,14 @@ static void print_problems(const json_t *list)
 		}
 	if (n > shown)
 		printf("            and %zu more ('ipsecpol status --json' lists them)\n", n - shown);
+}
+
+static bool problems_have(const json_t *list, const char *words)
+{
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (strstr(problem_text(json_array_get(list, i)), words))
+			return true;
+	return false;
 }
 
 /* What the IKE daemon has been told. */
@@ -162,13 +171,13 @@ static bool print_negotiate_state(const json_t *n)
 		return true;
 	}
 	if (!strcmp(state, "loading"))
-		printf("Negotiate:  %lld of %lld connections are loaded; what is not yet is closed\n", loaded, wanted);
+		printf("Negotiate:  %lld of %lld connections are loaded; what is not yet is blocked\n", loaded, wanted);
 	else if (!strcmp(state, "failed") && loaded < wanted)
 		printf("Negotiate:  PROBLEM: only %lld of %lld connections could be loaded\n", loaded, wanted);
 	else if (!strcmp(state, "no-ike"))
 		puts("Negotiate:  PROBLEM: no IKE daemon answers");
 	else if (!strcmp(state, "no-kernel"))
-		puts("Negotiate:  PROBLEM: this kernel has no IPsec");
+		puts("Negotiate:  PROBLEM: this kernel cannot protect anything");
 	else if (!strcmp(state, "failed"))
 		puts("Negotiate:  PROBLEM: nothing can be negotiated");
 	else if (json_array_size(json_object_get(n, "problems")))
@@ -202,10 +211,14 @@ static void print_negotiate(const json_t *n)
 	if (!told_by_rule(n))
 		print_text("            ", member(n, "problem"), "\n");
 	if ((!strncmp(state, "no-", 3) || !strcmp(state, "idle")) && json_integer_value(filters)) {
-		fputs("            what filters demand to be protected is dropped (", stdout);
-		print_count(filters, "filter", ")\n");
+		fputs("            what must be protected is blocked (", stdout);
+		print_count(filters, "filter", ")");
+		puts(!strcmp(state, "no-ike") ? ", but for what has been negotiated already\n"
+		    "            to do: install strongSwan (charon-systemd, strongswan-swanctl), 'systemctl enable --now strongswan'" : "");
 	}
 	print_problems(json_object_get(n, "problems"));
+	if (strstr(member(n, "problem"), "[ike]") || problems_have(json_object_get(n, "problems"), "[ike]"))
+		puts("            [ike] is a section of the configuration: ipsecpol.conf(5)");
 }
 
 static void print_enforced(const json_t *s)
@@ -353,7 +366,7 @@ int cli_refresh(struct cli *c)
 }
 
 /* Of a service that ended otherwise. */
-static int tables_remove(void)
+static int tables_remove(const struct cli *c)
 {
 	struct err err = { 0 };
 	struct nlsock *nl = nlsock_open(&err);
@@ -366,6 +379,8 @@ static int tables_remove(void)
 	if (rc < 0)
 		return cli_fail(&err);
 	puts("permit mode: no daemon is running, and no rules of it are left in the kernel");
+	if (negotiate_unload(c->conf->vici, "", &err) < 0)
+		fprintf(stderr, "warning: charon may keep connections of the service: %s\n", err.msg);
 	return EXIT_DONE;
 }
 
@@ -378,7 +393,7 @@ int cli_stop(struct cli *c)
 	if (rc)
 		return rc;
 	if (cli_ask(c, &s, "org.ipsecpol.Stop", NULL, 30, &err) < 0)
-		return err.code == ERR_OFFLINE && geteuid() == 0 ? tables_remove() : cli_fail(&err);
+		return err.code == ERR_OFFLINE && geteuid() == 0 ? tables_remove(c) : cli_fail(&err);
 	json_decref(s);
 	puts("permit mode: nothing is filtered, the daemon has ended");
 	return EXIT_DONE;

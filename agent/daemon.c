@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <syslog.h>
@@ -587,6 +588,8 @@ int main(int argc, char **argv)
 	sources_init(&d.sources);
 	log_open("ipsecpold");
 	umask(077);
+	/* Pre-shared keys and, for moments, a private key are in memory: no core. */
+	prctl(PR_SET_DUMPABLE, 0);
 	if (boot)
 		return boot_main(d.conf_file);
 	if (daemon_start(&d, &err) < 0) {

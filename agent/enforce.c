@@ -25,6 +25,8 @@ void daemon_context(struct refresh_context *c, struct daemon *d)
 {
 	*c = (struct refresh_context){ .conf = d->conf, .sources = &d->sources, .stored = &d->stored, .store = d->store, .store_new = d->store_new,
 		.nl = d->nl, .protection = &d->protection, .found = d->found, .held = &d->held };
+	d->protection.hold = negotiate_hold;
+	d->protection.negotiator = d->negotiator;
 	d->protection.before = negotiate_wanted(d->negotiator);
 }
 
@@ -228,7 +230,10 @@ void daemon_spoiled(void *cookie)
 
 	if (!d->protection.x || !p)
 		return;
-	if (xfrmsock_install(d->protection.x, p->spd, &rep, NULL, &err) < 0)
+	negotiate_hold(d->negotiator, p->spd);
+	if (xfrmsock_install(d->protection.x, p->spd, &rep, NULL, &err) == 0)
+		d->unprotected = (struct err){ 0 };
+	if (err.code != ERR_NONE)
 		log_event(LOG_CRIT, "kernel-refused", NULL, "somebody changed our IPsec policies, and they cannot be put back: %s", err.msg);
 	else if (rep.n_added + rep.n_changed)
 		log_event(LOG_WARNING, "policies-restored", NULL, "somebody changed our IPsec policies, %zu were put back", rep.n_added + rep.n_changed);

@@ -70,7 +70,7 @@ void negotiate_loading(const struct negotiator *n, struct negotiate_status *ret)
 	conns_count(n, ret);
 	ret->state = loading_state(n, ret);
 	if (ret->state == NEGOTIATE_NO_KERNEL)
-		err_set(&ret->why, ERR_UNSUPPORTED, "this kernel has no IPsec (NETLINK_XFRM)");
+		err_set(&ret->why, ERR_UNSUPPORTED, "this kernel has no IPsec (NETLINK_XFRM, module xfrm_user)");
 	snprintf(ret->daemon, sizeof(ret->daemon), "%s", n->load.daemon);
 }
 
@@ -156,6 +156,20 @@ void negotiate_want(struct negotiator *n, struct protect *p)
 const struct protect *negotiate_wanted(const struct negotiator *n)
 {
 	return n ? n->want : NULL;
+}
+
+void negotiate_end(struct negotiator *n)
+{
+	struct err err;
+
+	if (!n || !n->load.vici)
+		return;
+	vici_loop_close(n->load.vici);
+	n->load.vici = NULL;
+	n->load.connected = n->load.busy = false;
+	negotiate_want(n, NULL);
+	if (negotiate_unload(n->load.path, n->load.key_ours ? n->load.key_id : "", &err) < 0)
+		log_warn("charon may keep connections of this service: %s", err.msg);
 }
 
 /* ---- opening and closing ---- */

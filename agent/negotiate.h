@@ -23,6 +23,7 @@ struct protect;
 struct protect_options;
 struct sd_event;
 struct sources;
+struct spd;
 struct xfrmsock;
 
 /* changed: called when what negotiate_status says may have changed; spoiled: somebody else changed our policies in the kernel,
@@ -39,9 +40,15 @@ void negotiate_logging(struct negotiator *n, bool on);	/* ikelogging: SAs that c
 /* From now on this is wanted (takes p; NULL: nothing): connections that are not in it are unloaded and their SAs
  * ended, new ones loaded, verified by what charon lists; again from the start whenever charon was restarted.  Does not wait. */
 void negotiate_want(struct negotiator *n, struct protect *p);
+/* Right before policies are put into the kernel that may ask for protection without requiring it: peers that have negotiated
+ * are held to it from the first of their packets on.  n may be NULL. */
+void negotiate_hold(struct negotiator *n, const struct spd *spd);
 const struct protect *negotiate_wanted(const struct negotiator *n);	/* NULL: nothing; n may be NULL */
 /* Stop by hand: waits (2 seconds at most) until charon has unloaded everything of ours.  Nothing is wanted afterwards. */
 void negotiate_end(struct negotiator *n);
+/* The same without a negotiator: what a service that is no more has left there.  key: what charon calls the private key that was loaded,
+ * "" for none.  0 also when charon does not run. */
+int negotiate_unload(const char *vici, const char *key, struct err *err);
 
 enum negotiate_state {
 	NEGOTIATE_IDLE,		/* nothing is to be negotiated */

@@ -1,14 +1,13 @@
-/* A stop by hand: the event loop is about to end, so this waits for charon. */
+/* A stop by hand, of a service that is about to end or has ended: this waits for charon. */
 #include "agent/negotiate_parts.h"
 
 #include <string.h>
+#include <time.h>
 
-#include "agent/log.h"
 #include "agent/vici.h"
 #include "schema/arena.h"
 #include "schema/err.h"
 
-#define USEC		UINT64_C(1000000)
 #define END_SECONDS	2
 #define COMMAND_MS	500
 
@@ -69,30 +68,39 @@ static int sas_end(struct end *e)
 	return 0;
 }
 
-static int unload(struct negotiator *n, struct end *e)
+static int unload(struct end *e, const char *key)
 {
 	struct vici_node *reply;
 
 	if (each(e, "get-conns", "conns", "unload-conn", "name") < 0 || sas_end(e) < 0 || each(e, "get-shared", "keys", "unload-shared", "id") < 0 ||
 	    each(e, "get-authorities", "authorities", "unload-authority", "name") < 0)
 		return -1;
-	return n->load.key_ours ? ask(e, &reply, "unload-key", name_message("id", n->load.key_id), NULL, NULL) : 0;
+	return *key ? ask(e, &reply, "unload-key", name_message("id", key), NULL, NULL) : 0;
 }
 
-void negotiate_end(struct negotiator *n)
+int negotiate_unload(const char *vici, const char *key, struct err *err)
 {
 	struct end e = { .deadline = negotiate_now() + END_SECONDS * USEC - COMMAND_MS * 1000 };
+	int rc = 0;
 
-	if (!n || !n->load.vici)
-		return;
-	vici_loop_close(n->load.vici);
-	n->load.vici = NULL;
-	n->load.connected = n->load.busy = false;
-	negotiate_want(n, NULL);
-	e.vici = vici_open(n->load.path, COMMAND_MS, &e.err);
-	e.arena = e.vici ? arena_new(0) : NULL;
-	if (e.arena && unload(n, &e) < 0)
-		log_warn("charon may keep connections of this service: %s", e.err.msg);
+	e.vici = vici_open(vici, COMMAND_MS, &e.err);
+	/* Without charon nothing is loaded. */
+	if (!e.vici)
+		return e.err.code == ERR_OFFLINE ? 0 : err_set(err, e.err.code, "%s", e.err.msg);
+	e.arena = arena_new(0);
+	if (!e.arena)
+		rc = err_nomem(err);
+	else if (unload(&e, key) < 0)
+		rc = err_set(err, e.err.code, "%s", e.err.msg);
 	arena_free(e.arena);
 	vici_close(e.vici);
+	return rc;
+}
+
+uint64_t negotiate_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000;
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
-#include <time.h>
 
 #include "agent/conf.h"
 #include "agent/vici.h"
@@ -14,18 +13,9 @@
 #include "schema/err.h"
 #include "schema/utf.h"
 
-#define USEC		UINT64_C(1000000)
 #define LOOK_SECONDS	15	/* whether somebody unloaded something: there is no event for that */
 #define RETRY_SECONDS	180	/* what could not be loaded is tried again */
 #define ROUND_BYTES	(256u << 20)
-
-uint64_t negotiate_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static bool anything_wanted(const struct negotiator *n)
 {
@@ -88,7 +78,7 @@ void load_begin(struct negotiator *n, bool light)
 		return;
 	}
 	round_forget(l);
-	l->light = light && !l->fresh && l->done;
+	l->light = light && !l->fresh && l->done && !l->n_orphans;
 	l->again = false;
 	l->round = true;
 	l->step = l->at = 0;
@@ -195,6 +185,8 @@ static void forget_charon(struct negotiator *n)
 	struct load *l = &n->load;
 
 	l->fresh = true;
+	l->n_orphans = 0;
+	l->since = negotiate_now() / USEC;
 	l->busy = l->done = l->again = l->certs_loaded = false;
 	l->n_secrets = l->n_cas_loaded = 0;
 	for (size_t i = 0; i < n->n_conns; i++)

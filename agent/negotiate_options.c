@@ -49,7 +49,7 @@ static int certificate_read(struct protect_options *o, const struct conf *c, str
 	if (!c->certificate && !c->private_key)
 		return 0;
 	if (!c->certificate || !c->private_key)
-		return err_set(err, ERR_ABSENT, "certificate and private-key are of use only together");
+		return err_set(err, ERR_ABSENT, "certificate and private-key are given both or not at all");
 	if (host_certs_read(&h, c->certificate, c->private_key, c->ca, err) < 0)
 		return -1;
 	host_certs_free(&h);

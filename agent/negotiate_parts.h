@@ -21,6 +21,8 @@ struct vici_loop;
 struct vici_message;
 struct vici_node;
 
+#define USEC	UINT64_C(1000000)	/* microseconds in a second */
+
 /* ---- names, in an arena; out of memory is remembered ---- */
 
 struct names {
@@ -85,6 +87,8 @@ struct load {
 	bool			 done;		/* a round has come to its end with what is wanted now */
 	size_t			 step, at;	/* in it */
 	size_t			 n_changes;	/* things loaded and unloaded in it */
+	uint64_t		 since;		/* CLOCK_BOOTTIME seconds: when this charon was met */
+	size_t			 n_orphans;	/* SAs in the kernel that it does not know */
 	uint64_t		 tried;		/* CLOCK_BOOTTIME seconds: when failed connections were tried last */
 	struct err		 lost, creds;	/* why charon does not answer; why certificates cannot be used */
 	char			 daemon[64];
@@ -134,6 +138,15 @@ struct pin_peer {
 /* In a, sorted, each once: what the SAs say of the reqids that have policies level use. */
 int pin_peers(struct pin_peer **ret, size_t *ret_n, struct arena *a, const struct pin_index *x, const struct xfrm_sa *sas, size_t n_sas,
     struct err *err);
+/* One that this charon does not know (known: sorted SPIs of those that it does): may it go? When nobody wants its reqid, or when
+ * one that is known has taken its place. */
+bool orphan_is_done(const struct xfrm_sa *sas, size_t n_sas, const struct xfrm_sa *orphan, const struct spis *known, const struct spd *spd);
+/* The wanted policy whose packets the SA is for, narrowed to its two addresses in transport mode; false: there is none,
+ * or it is for inbound ones. */
+bool sa_policy(struct spd_policy *ret, const struct spd *spd, const struct xfrm_sa *sa);
+/* Of SAs sorted by sa_cmp: has the peer of this larval one got an SA since it was asked for? */
+bool larval_is_old(const struct xfrm_sa *sas, size_t n_sas, const struct xfrm_sa *larval);
+int sa_cmp(const void *a, const void *b);	/* struct xfrm_sa: both addresses; full ones first, the newest first */
 int pin_peer_cmp(const struct pin_peer *a, const struct pin_peer *b);	/* peer and reqid */
 
 struct pinned {				/* and held */

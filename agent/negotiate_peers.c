@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "nft/spd.h"
 #include "schema/arena.h"
@@ -81,6 +82,79 @@ int pin_peer_cmp(const struct pin_peer *a, const struct pin_peer *b)
 	const int r = ip_addr_cmp(&a->peer, &b->peer);
 
 	return r ? r : (a->reqid > b->reqid) - (a->reqid < b->reqid);
+}
+
+static int way_cmp(const struct xfrm_sa *a, const struct xfrm_sa *b)
+{
+	const int r = ip_addr_cmp(&a->src, &b->src);
+
+	return r ? r : ip_addr_cmp(&a->dst, &b->dst);
+}
+
+int sa_cmp(const void *x, const void *y)
+{
+	const struct xfrm_sa *a = x, *b = y;
+	const int r = way_cmp(a, b);
+
+	if (r || a->larval != b->larval)
+		return r ? r : a->larval - b->larval;
+	return (a->add_time < b->add_time) - (a->add_time > b->add_time);
+}
+
+bool larval_is_old(const struct xfrm_sa *sas, size_t n_sas, const struct xfrm_sa *larval)
+{
+	size_t from = 0, to = n_sas, mid;
+
+	while (from < to) {
+		mid = from + (to - from) / 2;
+		if (way_cmp(&sas[mid], larval) < 0)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	/* Seconds: asked and negotiated in the same one counts. */
+	return from < n_sas && !way_cmp(&sas[from], larval) && !sas[from].larval && sas[from].add_time >= larval->add_time;
+}
+
+bool sa_policy(struct spd_policy *ret, const struct spd *spd, const struct xfrm_sa *sa)
+{
+	const unsigned bits = sa->family == AF_INET ? 32 : 128;
+
+	for (size_t i = 0; i < spd->n_policies; i++) {
+		const struct spd_policy *p = &spd->policies[i];
+
+		if (p->dir != SPD_OUT || !p->n_templates || reqid_of(p) != sa->reqid || p->templates[0].tunnel != sa->tunnel)
+			continue;
+		if (sa->tunnel ? memcmp(p->templates[0].dst.b, sa->dst.b, sizeof(sa->dst.b)) != 0 : !policy_has(p, sa))
+			continue;
+		*ret = *p;
+		if (!sa->tunnel) {
+			memcpy(ret->sel.src, sa->src.b, sizeof(ret->sel.src));
+			memcpy(ret->sel.dst, sa->dst.b, sizeof(ret->sel.dst));
+			ret->sel.src_prefix = ret->sel.dst_prefix = (uint8_t)bits;
+		}
+		return true;
+	}
+	return false;
+}
+
+static bool reqid_wanted(const struct spd *spd, uint32_t reqid)
+{
+	for (size_t i = 0; i < spd->n_policies; i++)
+		if (spd->policies[i].n_templates && reqid_of(&spd->policies[i]) == reqid)
+			return true;
+	return false;
+}
+
+bool orphan_is_done(const struct xfrm_sa *sas, size_t n_sas, const struct xfrm_sa *orphan, const struct spis *known, const struct spd *spd)
+{
+	if (!reqid_wanted(spd, orphan->reqid))
+		return true;
+	for (size_t i = 0; i < n_sas; i++)
+		if (!sas[i].larval && sas[i].reqid == orphan->reqid && sas[i].protocol == orphan->protocol && !way_cmp(&sas[i], orphan) &&
+		    spis_have(known, sas[i].spi))
+			return true;
+	return false;
 }
 
 struct half {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 
 #include "agent/log.h"
 #include "nft/protect.h"
@@ -14,12 +15,12 @@
 #include "schema/arena.h"
 #include "schema/err.h"
 
-#define USEC		UINT64_C(1000000)
 #define RESTORES	5	/* at once within RESTORE_WINDOW seconds, then with pauses */
 #define RESTORE_WINDOW	10
 #define LOOK_SOON	(USEC / 10)	/* SAs come in pairs and in bursts */
 #define LOOK_AGAIN	USEC		/* between two looks */
 #define LOOK_FAILED	(10 * USEC)
+#define LARVAL_SECONDS	5	/* how long a question may wait */
 #define RENEW		4u	/* seconds before its end */
 #define LIFE_DEFAULT	28800u
 #define PINNED_MAX	65536u
@@ -55,7 +56,8 @@ size_t pin_count(const struct negotiator *n)
 	size_t count = 0;
 
 	for (size_t i = 0; i < n->pin.n_pinned; i++) {
-		if (n->pin.pinned[i].until <= now || (last && !ip_addr_cmp(&last->p.peer, &n->pin.pinned[i].p.peer)))
+		if (n->pin.pinned[i].until <= now || !pin_index_soft(&n->pin.index, n->pin.pinned[i].p.reqid) ||
+		    (last && !ip_addr_cmp(&last->p.peer, &n->pin.pinned[i].p.peer)))
 			continue;
 		last = &n->pin.pinned[i];
 		count++;
@@ -92,6 +94,46 @@ static int peer_pin(struct negotiator *n, const struct pin_peer *peer, uint32_t 
 	return rc;
 }
 
+/* Only what the kernel has not: the time of the others goes on. */
+static int missing_pin(struct negotiator *n, const struct pin_index *index, const struct spd *have, const struct pinned *held, uint64_t now,
+    struct err *err)
+{
+	size_t n_policies;
+	const struct spd_policy *const *p = pin_index_find(index, held->p.reqid, &n_policies);
+	struct spd_policy pin;
+	struct err second;
+	int rc = 0;
+
+	for (size_t i = 0; held->until > now && i < n_policies; i++)
+		if (spd_pin(&pin, p[i], &held->p.peer, (uint32_t)(held->until - now)) && !spd_find(have, &pin) &&
+		    xfrmsock_pin(n->x, &pin, rc < 0 ? &second : err) < 0)
+			rc = -1;
+	return rc;
+}
+
+void negotiate_hold(struct negotiator *n, const struct spd *spd)
+{
+	const uint64_t now = negotiate_now() / USEC;
+	struct spd *policies = NULL, *pins = NULL;
+	struct pin_index index = { 0 };
+	struct err err, second;
+	int rc;
+
+	if (!n || !n->x || !n->pin.n_pinned || !spd)
+		return;
+	rc = pin_index_make(&index, spd, &err);
+	if (rc == 0)
+		rc = xfrmsock_fetch(n->x, &policies, &pins, &err);
+	for (size_t i = 0; pins && i < n->pin.n_pinned; i++)
+		if (missing_pin(n, &index, pins, &n->pin.pinned[i], now, rc < 0 ? &second : &err) < 0)
+			rc = -1;
+	if (rc < 0)
+		log_event(LOG_ERR, "pin-failed", NULL, "peers that have negotiated security could not be held to it: %s", err.msg);
+	free(index.policies);
+	spd_free(policies);
+	spd_free(pins);
+}
+
 static void tell_peer(const struct negotiator *n, const struct pin_peer *peer, uint32_t seconds)
 {
 	char text[IP_ADDR_TEXT], life[16];
@@ -104,13 +146,14 @@ static void tell_peer(const struct negotiator *n, const struct pin_peer *peer, u
 	    "%s has negotiated security (%s): nothing in clear with it for %s s", text, n_policies ? p[0]->comment : "", life);
 }
 
-/* Those whose time has come or that nobody wants any more are forgotten; the kernel removes them by itself. */
+/* Those whose time has come; the kernel removes them by itself.  That nobody asks for them now is no reason to forget them: with the
+ * own address that a cable or a lease took away their policies are gone, and come back with it. */
 static void pinned_prune(struct pin *pin, uint64_t now)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < pin->n_pinned; i++)
-		if (pin->pinned[i].until > now && pin_index_soft(&pin->index, pin->pinned[i].p.reqid))
+		if (pin->pinned[i].until > now)
 			pin->pinned[kept++] = pin->pinned[i];
 	pin->n_pinned = kept;
 }
@@ -184,10 +227,36 @@ static void look_before_end(struct negotiator *n)
 	uint64_t first = UINT64_MAX, now = negotiate_now();
 
 	for (size_t i = 0; i < n->pin.n_pinned; i++)
-		if (n->pin.pinned[i].until < first)
+		if (n->pin.pinned[i].until < first && pin_index_soft(&n->pin.index, n->pin.pinned[i].p.reqid))
 			first = n->pin.pinned[i].until;
 	if (first != UINT64_MAX)
 		look_at(n, (first - RENEW / 2) * USEC > now + LOOK_AGAIN ? (first - RENEW / 2) * USEC : now + LOOK_AGAIN);
+}
+
+/* charon takes no second question about a peer while it negotiates with it, a peer that has refused may agree a moment
+ * later (its policy was older), and the kernel does not repeat a question before net.core.xfrm_acq_expires (165 s): so
+ * questions are forgotten when the peer has got an SA since, and where nothing passes in clear after LARVAL_SECONDS. The next packet asks
+ * again.  Returns whether some of the latter are left. */
+static bool larvals_drop(struct negotiator *n, const struct xfrm_sa *sas, size_t n_sas)
+{
+	const uint64_t now = (uint64_t)time(NULL);
+	bool left = false;
+	struct err err;
+
+	for (size_t i = 0; i < n_sas; i++) {
+		const struct xfrm_sa *s = &sas[i];
+		const bool closed = !pin_index_soft(&n->pin.index, s->reqid);
+
+		if (!s->larval || s->spi)
+			continue;
+		if (!larval_is_old(sas, n_sas, s) && (!closed || s->add_time + LARVAL_SECONDS > now)) {
+			left |= closed;
+			continue;
+		}
+		if (xfrmsock_sa_delete(n->x, s, &err) < 0)
+			log_warn("a question of the kernel that nobody answers stays: %s", err.msg);
+	}
+	return left;
 }
 
 static int look(struct negotiator *n, struct err *err)
@@ -200,8 +269,17 @@ static int look(struct negotiator *n, struct err *err)
 
 	if (!a)
 		return err_nomem(err);
-	if (xfrmsock_sas(n->x, &sas, &n_sas, a, err) == 0 && pin_peers(&peers, &n_peers, a, &n->pin.index, sas, n_sas, err) == 0)
+	if (xfrmsock_sas(n->x, &sas, &n_sas, a, err) < 0)
+		goto out;
+	if (n_sas)
+		qsort(sas, n_sas, sizeof(*sas), sa_cmp);
+	if (larvals_drop(n, sas, n_sas))
+		look_at(n, negotiate_now() + LARVAL_SECONDS * USEC);
+	if (!n->want->n_soft)
+		rc = 0;
+	else if (pin_peers(&peers, &n_peers, a, &n->pin.index, sas, n_sas, err) == 0)
 		rc = peers_pin(n, peers, n_peers, err);
+out:
 	arena_free(a);
 	return rc;
 }
@@ -213,7 +291,7 @@ static int on_look(sd_event_source *s, uint64_t usec, void *cookie)
 	struct err err = { 0 };
 
 	(void)s, (void)usec;
-	if (!n->want || !n->want->n_soft)
+	if (!n->want)
 		return 0;
 	n->pin.looked = negotiate_now();
 	if (look(n, &err) < 0) {
@@ -259,15 +337,17 @@ static void spoiled(struct negotiator *n)
 static int on_kernel(sd_event_source *s, int fd, uint32_t revents, void *cookie)
 {
 	struct negotiator *n = cookie;
-	struct xfrm_events ev = { false, false };
+	struct xfrm_events ev = { 0 };
 	struct err err = { 0 };
 
 	(void)s, (void)fd, (void)revents;
 	/* What could not be read may have been anything. */
 	if (xfrmsock_watch_read(n->x, &ev, &err) < 0)
-		ev = (struct xfrm_events){ true, true };
-	if (ev.sas && n->want && n->want->n_soft)
+		ev = (struct xfrm_events){ true, true, true };
+	if (ev.sas && n->want && n->want->n_filters)
 		look_arm(n, LOOK_SOON);
+	else if (ev.asked && n->want && n->want->n_filters)
+		look_at(n, negotiate_now() + (LARVAL_SECONDS + 1) * USEC);
 	if (ev.policies)
 		spoiled(n);
 	return 0;

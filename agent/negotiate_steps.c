@@ -14,6 +14,9 @@
 #include "schema/err.h"
 #include "schema/utf.h"
 
+#define ORPHAN_SECONDS	60	/* how long SAs that charon does not know may stay */
+#define RENEW_MAX	1000	/* of them that are asked for at once; the rest waits for packets */
+
 static size_t if_light(const struct negotiator *n)
 {
 	return n->load.light;
@@ -67,7 +70,7 @@ static int sas_look(struct negotiator *n)
 	struct load *l = &n->load;
 	struct err err;
 
-	if (!l->light && l->fresh && xfrmsock_sas(n->x, &l->sas, &l->n_sas, l->arena, &err) < 0)
+	if (!l->light && (l->fresh || l->n_orphans) && xfrmsock_sas(n->x, &l->sas, &l->n_sas, l->arena, &err) < 0)
 		log_warn("security associations in the kernel: %s", err.msg);
 	return 0;
 }
@@ -79,7 +82,7 @@ static void on_sa(struct negotiator *n, const struct vici_node *message)
 	for (size_t i = 0; i < message->n_children; i++)
 		if (message->children[i].kind == VICI_SECTION && is_ours(message->children[i].name))
 			names_add(&l->listed_sas, l->arena, message->children[i].name);
-	if (l->fresh)
+	if (l->fresh || l->n_orphans)
 		spis_of_sa(&l->spis, l->arena, message);
 }
 
@@ -131,24 +134,51 @@ static struct vici_message *old_sa(struct negotiator *n, size_t i)
 	return terminate_message(n->load.old_sas.texts[i]);
 }
 
-/* A charon that was killed has left its SAs in the kernel, and the new one does not know them: the peer may have
- * forgotten them, and what is sent would go into the void. */
+static bool is_orphan(const struct load *l, const struct xfrm_sa *sa)
+{
+	return !sa->larval && !spis_have(&l->spis, sa->spi);
+}
+
+/* A charon that was killed has left its SAs in the kernel, and the new one does not know them. They still work as long as
+ * the peer has its own: they stay until others take their place, or for a while. */
 static int orphans_delete(struct negotiator *n)
 {
 	struct load *l = &n->load;
+	const bool late = negotiate_now() / USEC >= l->since + ORPHAN_SECONDS;
 	struct err err = { 0 };
 	size_t n_deleted = 0;
 
 	spis_sort(&l->spis);
+	l->n_orphans = 0;
 	for (size_t i = 0; i < l->n_sas && !l->spis.failed; i++) {
-		if (l->sas[i].larval || !l->sas[i].spi || spis_have(&l->spis, l->sas[i].spi))
+		if (!is_orphan(l, &l->sas[i]))
 			continue;
-		n_deleted += xfrmsock_sa_delete(n->x, &l->sas[i], &err) == 0;
+		if (late || !n->want || orphan_is_done(l->sas, l->n_sas, &l->sas[i], &l->spis, n->want->spd))
+			n_deleted += xfrmsock_sa_delete(n->x, &l->sas[i], &err) == 0;
+		else
+			l->n_orphans++;
 	}
 	if (n_deleted)
 		log_event(LOG_NOTICE, "orphans-removed", NULL, "%zu security associations of an earlier charon were removed: it does not know them any more", n_deleted);
 	if (err.code != ERR_NONE)
 		log_warn("a security association of an earlier charon stays: %s", err.msg);
+	return 0;
+}
+
+/* The peer may have forgotten them, and find out late that this side has: new ones are asked for at once. */
+static int orphans_renew(struct negotiator *n)
+{
+	struct load *l = &n->load;
+	struct spd_policy p;
+	struct err err;
+	size_t left = l->fresh && n->want && !l->spis.failed ? RENEW_MAX : 0;
+
+	for (size_t i = 0; i < l->n_sas && left; i++)
+		if (is_orphan(l, &l->sas[i]) && sa_policy(&p, n->want->spd, &l->sas[i])) {
+			if (xfrmsock_acquire(n->x, &p, &l->sas[i], &err) < 0)
+				log_warn("security associations of an earlier charon: %s", err.msg);
+			left--;
+		}
 	return 0;
 }
 
@@ -404,5 +434,6 @@ const struct step load_steps[] = {
 	{ .command = "load-conn", .count = n_new_conns, .ask = new_conn, .answered = on_new_conn },
 	{ .command = "list-conns", .stream = "list-conn", .count = if_new_conns, .heard = on_conn },
 	{ .act = verified },
+	{ .act = orphans_renew },
 };
 const size_t load_n_steps = sizeof(load_steps) / sizeof(load_steps[0]);

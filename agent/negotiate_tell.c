@@ -13,11 +13,10 @@
 #include "schema/ident.h"
 #include "schema/utf.h"
 
-#define USEC		UINT64_C(1000000)
 #define TOLD_MAX	20u	/* events of one kind at a time */
 #define HEARD_WINDOW	10u	/* seconds */
 
-static const char *const why_names[] = { "no-auth", "no-offer", "no-ah-esp", "connection-type", "tunnel", "forward", "partly" };
+static const char *const why_names[PROTECT_RANGE + 1] = { "no-auth", "no-offer", "no-ah-esp", "connection-type", "tunnel", "forward", "partly", "port-range" };
 
 /* ---- problems ---- */
 
@@ -105,7 +104,7 @@ static uint32_t words_hash(uint32_t h, const void *p, size_t len)
 
 static const char *consequence(bool closed)
 {
-	return closed ? "what its filters demand is blocked" : "the rest is negotiated, or passes in clear where the rule allows it";
+	return closed ? "what must be protected is blocked" : "the rest is negotiated, or passes in clear where the rule allows it";
 }
 
 static void tell_failed(struct negotiator *n)
@@ -140,12 +139,11 @@ static void tell_state(struct negotiator *n, const struct negotiate_status *s)
 {
 	if (s->state == NEGOTIATE_READY && (n->told != NEGOTIATE_READY || n->load.n_changes))
 		log_event(LOG_NOTICE, "ike-ready", (const char *const[]){ "DAEMON", s->daemon, NULL },
-		    "%s holds all %zu connections of the negotiate filters", s->daemon, s->n_wanted);
+		    "%s holds all connections of the negotiate filters (%zu)", s->daemon, s->n_wanted);
 	else if (s->state == NEGOTIATE_NO_IKE && n->told != NEGOTIATE_NO_IKE)
-		log_event(LOG_ERR, "ike-lost", NULL, "charon does not answer, what the %zu negotiate filters demand is blocked unless it has been negotiated already: %s",
-		    s->n_filters, s->why.msg);
+		log_event(LOG_ERR, "ike-lost", NULL, "charon does not answer, what must be protected is blocked unless it has been negotiated already: %s", s->why.msg);
 	else if (s->state == NEGOTIATE_NO_KERNEL && n->told != NEGOTIATE_NO_KERNEL)
-		log_event(LOG_ERR, "ike-lost", NULL, "what the %zu negotiate filters demand is blocked: %s", s->n_filters, s->why.msg);
+		log_event(LOG_ERR, "ike-lost", NULL, "what must be protected is blocked: %s", s->why.msg);
 	else if (s->state == NEGOTIATE_FAILED && n->load.lost.code != ERR_NONE && n->told != NEGOTIATE_FAILED)
 		log_event(LOG_ERR, "ike-failed", NULL, "charon could not be told what is wanted: %s", s->why.msg);
 	if (s->state != NEGOTIATE_LOADING)

@@ -53,7 +53,11 @@ void protection_up(struct protection *p, FILE *log)
 {
 	struct err err = { 0 };
 
-	if (p->x && p->next && xfrmsock_install(p->x, p->next->spd, &p->report, log, &err) < 0)
+	if (!p->x || !p->next)
+		return;
+	if (p->hold)
+		p->hold(p->negotiator, p->next->spd);
+	if (xfrmsock_install(p->x, p->next->spd, &p->report, log, &err) < 0)
 		p->problem = err;
 }
 
@@ -62,6 +66,9 @@ void protection_back(struct protection *p)
 	struct spd_report ignored;
 	struct err err;
 
-	if (p->x && p->before)
-		xfrmsock_install(p->x, p->before->spd, &ignored, NULL, &err);
+	if (!p->x || !p->before)
+		return;
+	if (p->hold)
+		p->hold(p->negotiator, p->before->spd);
+	xfrmsock_install(p->x, p->before->spd, &ignored, NULL, &err);
 }

@@ -13,11 +13,15 @@
 struct conf;
 struct host_facts;
 struct ipsec_policy;
+struct negotiator;
 struct protect;
 struct sources;
 
 struct protection {
 	struct xfrmsock		*x;		/* NULL: this kernel has no IPsec; then policies are rendered and nothing else */
+	/* Called before policies are put in (negotiate_hold), or NULL. */
+	void			(*hold)(struct negotiator *n, const struct spd *spd);
+	struct negotiator	*negotiator;
 	const struct protect	*before;	/* in force; NULL: nothing, or it is not known */
 	struct protect		*next;		/* rendered last; whoever puts it in force takes it */
 	struct spd_report	 report;	/* of the last change */

@@ -1,7 +1,6 @@
 /* Whether charon has a connection as it is wanted, from what it lists. */
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,31 +67,64 @@ static bool network_read(struct span *s, char *text)
 	return true;
 }
 
+/* A line "http  80/tcp  www": its number when it has the name, else -1.  The line is changed. */
+static long line_number(char *line, const char *name, const char *protocol)
+{
+	char *rest, *end, *word, *number;
+	unsigned long n;
+
+	line[strcspn(line, "#\n")] = '\0';
+	word = strtok_r(line, " \t", &rest);
+	number = word ? strtok_r(NULL, " \t", &rest) : NULL;
+	if (!number)
+		return -1;
+	n = strtoul(number, &end, 10);
+	if (end == number || n > 65535 || (protocol ? *end != '/' || strcmp(end + 1, protocol) : *end != '\0'))
+		return -1;
+	while (word && strcmp(word, name))
+		word = strtok_r(NULL, " \t", &rest);
+	return word ? (long)n : -1;
+}
+
+/* Not by getservbyname: what else the name service asks may be behind the network that this service closes. */
+static long list_find(const char *path, const char *name, const char *protocol)
+{
+	char line[1024];
+	FILE *f = fopen(path, "re");
+	long n = -1;
+
+	while (f && n < 0 && fgets(line, sizeof(line), f))
+		n = line_number(line, name, protocol);
+	if (f)
+		fclose(f);
+	return n;
+}
+
 static int protocol_read(const char *name)
 {
-	char buf[1024], *end;
-	struct protoent p, *found = NULL;
+	static const struct { const char *name; int number; } known[] = { { "tcp", 6 }, { "udp", 17 }, { "icmp", 1 }, { "ipv6-icmp", 58 } };
+	char *end;
 	unsigned long n = strtoul(name, &end, 10);
+	long found;
 
 	if (end != name && !*end)
 		return n <= 255 ? (int)n : -1;
-	if (getprotobyname_r(name, &p, buf, sizeof(buf), &found) || !found)
-		return -1;
-	return found->p_proto;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(known[i].name, name))
+			return known[i].number;
+	found = list_find("/etc/protocols", name, NULL);
+	return found <= 255 ? (int)found : -1;
 }
 
-/* A number or the name of a service, which charon takes from the same place. */
+/* A number or the name of a service. */
 static long port_read(const char *text, const char *protocol)
 {
-	char buf[1024], *end;
-	struct servent s, *found = NULL;
+	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 
 	if (end != text && !*end)
 		return n <= 65535 ? (long)n : -1;
-	if (getservbyname_r(text, protocol, &s, buf, sizeof(buf), &found) || !found)
-		return -1;
-	return ntohs((uint16_t)found->s_port);
+	return list_find("/etc/services", text, protocol);
 }
 
 /* ICMP's type and code are one port number, type * 256 + code; below 256 it is a type.  Charon lists "8", "8(3)". */

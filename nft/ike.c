@@ -71,7 +71,7 @@ struct ike_child *ike_child_add(struct ike_config *c, struct ike_conn *conn)
 	if (!children)
 		return NULL;
 	conn->children = children;
-	children[conn->n_children].name = "";
+	children[conn->n_children].name = children[conn->n_children].rule_name = "";
 	return &children[conn->n_children++];
 }
 

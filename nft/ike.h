@@ -48,6 +48,7 @@ struct ike_child {
 	uint32_t	 life_seconds;	/* hard; rekeying begins at nine tenths of it; never 0 */
 	uint64_t	 life_bytes;	/* 0: no limit */
 	const struct rs_origin *origin;	/* rule and GPO; or NULL */
+	const char	*rule_name;	/* for people, as its connection's: that of its own rule; "" */
 };
 
 struct ike_conn {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nft/ike.h"
+#include "nft/ruleset.h"
 #include "schema/utf.h"
 
 static void put_list(const char *name, const struct ike_list *l, const char *indent, FILE *out)
@@ -196,25 +197,15 @@ static json_t *clean_json(const char *text)
 	return j;
 }
 
-static int put_guid(json_t *o, const char *key, const struct guid *g)
-{
-	char text[GUID_TEXT];
-
-	if (guid_is_zero(g))
-		return 0;
-	guid_text(g, text);
-	return json_object_set_new(o, key, json_string(text));
-}
-
 static json_t *child_json(const struct ike_child *c)
 {
-	json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:I, s:I}", "name", c->name, "reqid", (json_int_t)c->reqid,
+	json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:I, s:I}", "name", c->name, "reqid", (json_int_t)c->reqid,
 	    "mode", c->tunnel ? "tunnel" : "transport", "protocol", c->ah ? "ah" : "esp", "trap", c->trap, "policies", c->policies,
+	    "rule_name", clean_json(c->rule_name),
 	    "local_ts", list_json(&c->local_ts), "remote_ts", list_json(&c->remote_ts), "proposals", list_json(&c->proposals),
 	    "life_seconds", (json_int_t)c->life_seconds, "life_bytes", (json_int_t)(c->life_bytes > INT64_MAX ? INT64_MAX : c->life_bytes));
 
-	if (o && c->origin && (put_guid(o, "filter", &c->origin->filter) || put_guid(o, "rule", &c->origin->rule) ||
-	    put_guid(o, "gpo", &c->origin->gpo))) {
+	if (o && rs_origin_json(o, c->origin)) {
 		json_decref(o);
 		return NULL;
 	}

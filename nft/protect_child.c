@@ -105,7 +105,7 @@ static bool ports_fit(struct work *w, struct use *u, const struct specific *f)
 	if (w->o->version != IKE_V1 || (!is_range(&f->src.port) && !is_range(&f->dst.port)))
 		return true;
 	use_problem(u, PROTECT_RANGE, u->rule->tunnel || !u->rule->negpol->soft, f->written->filter,
-	    "IKEv1 cannot negotiate port ranges");
+	    "IKEv1 cannot negotiate port ranges ([ike] version = 2 can)");
 	return false;
 }
 
@@ -329,7 +329,7 @@ static int half_make(struct work *w, struct half *h, struct err *err)
 	if ((h->out && !out) || (h->in && !in))
 		return err_nomem(err);
 	if (!out) {
-		use_problem(in, PROTECT_TUNNEL, true, h->in->written->filter, "no tunnel rule for the way back tells who the peer is");
+		use_problem(in, PROTECT_TUNNEL, true, h->in->written->filter, "the tunnel rule for the other direction, which names the peer, is missing");
 		return 0;
 	}
 	if (!out->usable || !ports_fit(w, out, h->out)) {

@@ -179,12 +179,15 @@ static int neighbour_pass(struct work *w, struct err *err)
 
 int exempt_policies(struct work *w, uint8_t family, struct err *err)
 {
+	/* The kernel asks no policy about what goes through lo, but for IPv6. */
+	static const struct ip_addr localhost = { .family = AF_INET6, .b = { [15] = 1 } };
 	const int v = family_index(family);
 
 	if (w->exempted[v])
 		return 0;
 	w->exempted[v] = true;
-	if (wide_pass(w, family, err) < 0 || (family == AF_INET6 && neighbour_pass(w, err) < 0))
+	if (wide_pass(w, family, err) < 0 ||
+	    (family == AF_INET6 && (neighbour_pass(w, err) < 0 || loopback_pass(w, &localhost, err) < 0)))
 		return -1;
 	for (size_t i = 0; i < w->n_own[v]; i++)
 		if (own_pass(w, &w->own[v][i], err) < 0)

@@ -298,7 +298,8 @@ static int child_fill(struct ike_config *c, struct ike_conn *conn, const struct 
 		return -1;
 	to->name = child_name(c, from);
 	to->origin = arena_memdup(c->arena, from->origin, sizeof(*from->origin));
-	if (!to->name || !to->origin)
+	to->rule_name = arena_strdup(c->arena, from->use->rule->name);
+	if (!to->name || !to->origin || !to->rule_name)
 		return -1;
 	to->reqid = from->reqid;
 	to->tunnel = from->key.tunnel;

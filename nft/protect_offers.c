@@ -22,12 +22,12 @@ static const char *const left_words[N_LEFT] = {
 	[LEFT_UNSET] = "an offer without cipher, hash or group",
 	[LEFT_BARE] = "ESP without integrity",
 	[LEFT_BOTH] = "AH and ESP together",
-	[LEFT_OTHER] = "AH beside ESP: the first offer decides",
-	[LEFT_KERBEROS] = "kerberos: no mapping is configured ([ike] kerberos)",
+	[LEFT_OTHER] = "AH or ESP unlike the first offer",
+	[LEFT_KERBEROS] = "kerberos: strongSwan cannot, and there is no mapping ([ike] kerberos)",
 	[LEFT_EMPTY_KEY] = "preshared-key: it is empty",
 	[LEFT_NO_CA] = "certificate: the name of its CA cannot be used",
-	[LEFT_NO_CERTIFICATE] = "certificate: this host has none ([ike] certificate)",
-	[LEFT_MAPPING] = "certificate: cannot be mapped to an account ([ike] account-mapping)",
+	[LEFT_NO_CERTIFICATE] = "certificate: this host has none of use ([ike] certificate)",
+	[LEFT_MAPPING] = "certificate: the peer's cannot be mapped to an account ([ike] account-mapping)",
 	[LEFT_MANY] = "more than 16 methods",
 };
 
@@ -326,13 +326,13 @@ static int use_judge(struct work *w, struct use *u, unsigned auth_left)
 	if (!auth_text || !main_text || !quick_text || !text)
 		return -1;
 	if (u->rule->conntype != IPSEC_CONN_ALL)
-		use_problem(u, PROTECT_CONNTYPE, closed, NULL, "the kernel's policies know no LAN or dial-up connections");
+		use_problem(u, PROTECT_CONNTYPE, closed, NULL, "it is for LAN or dial-up connections only: IPsec cannot tell them apart");
 	if (!u->n_auths)
 		use_problem(u, PROTECT_NO_AUTH, closed, NULL, *auth_text ? auth_text : "no authentication method");
 	if (!u->main->n)
 		use_problem(u, PROTECT_NO_OFFER, closed, NULL, main_text);
 	if (!u->quick->n && both)
-		use_problem(u, PROTECT_NO_AH_ESP, closed, NULL, "AH and ESP together cannot be negotiated");
+		use_problem(u, PROTECT_NO_AH_ESP, closed, NULL, "AH and ESP in one offer: strongSwan cannot negotiate both together");
 	else if (!u->quick->n)
 		use_problem(u, PROTECT_NO_OFFER, closed, NULL, quick_text);
 	u->usable = u->n_auths && u->main->n && u->quick->n && u->rule->conntype == IPSEC_CONN_ALL;

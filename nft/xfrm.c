@@ -67,32 +67,61 @@ static void type_put(struct nlmsghdr *nlh)
 	mnl_attr_put(nlh, XFRMA_POLICY_TYPE, sizeof(type), &type);
 }
 
+static void policy_put(struct xfrm_userpolicy_info *ret, const struct spd_policy *p)
+{
+	memset(ret, 0, sizeof(*ret));
+	selector_put(&ret->sel, p);
+	ret->lft.soft_byte_limit = ret->lft.hard_byte_limit = XFRM_INF;
+	ret->lft.soft_packet_limit = ret->lft.hard_packet_limit = XFRM_INF;
+	ret->lft.hard_add_expires_seconds = p->expires;
+	ret->priority = p->priority;
+	ret->dir = (uint8_t)p->dir;
+	ret->action = XFRM_POLICY_ALLOW;
+	ret->share = XFRM_SHARE_ANY;
+}
+
+static void templates_put(struct nlmsghdr *nlh, const struct spd_policy *p)
+{
+	struct xfrm_user_tmpl templates[2];
+
+	memset(templates, 0, sizeof(templates));
+	for (unsigned i = 0; i < p->n_templates; i++)
+		template_put(&templates[i], &p->templates[i], p->sel.family);
+	if (p->n_templates)
+		mnl_attr_put(nlh, XFRMA_TMPL, p->n_templates * sizeof(*templates), templates);
+}
+
 /* ip xfrm policy update dir out src 10.1.0.1/32 dst 10.2.0.0/16 priority 65538
  *	tmpl proto esp reqid 1761607696 mode transport level required		(and user) */
 struct nlmsghdr *xfrm_policy_build(void *buf, uint32_t seq, const struct spd_policy *p)
 {
 	struct nlmsghdr *nlh = message_begin(buf, seq, XFRM_MSG_UPDPOLICY, 0);
 	struct xfrm_userpolicy_info info;
-	struct xfrm_user_tmpl templates[2];
 
-	static_assert(NLMSG_HDRLEN + sizeof(info) + sizeof(templates) + sizeof(struct xfrm_userpolicy_type) + 32 < XFRM_MESSAGE_MAX,
-	    "the longest message fits");
-	memset(&info, 0, sizeof(info));
-	memset(templates, 0, sizeof(templates));
-	selector_put(&info.sel, p);
-	info.lft.soft_byte_limit = info.lft.hard_byte_limit = XFRM_INF;
-	info.lft.soft_packet_limit = info.lft.hard_packet_limit = XFRM_INF;
-	info.lft.hard_add_expires_seconds = p->expires;
-	info.priority = p->priority;
-	info.dir = (uint8_t)p->dir;
-	info.action = XFRM_POLICY_ALLOW;
-	info.share = XFRM_SHARE_ANY;
+	policy_put(&info, p);
 	payload_put(nlh, &info, sizeof(info));
 	type_put(nlh);
-	for (unsigned i = 0; i < p->n_templates; i++)
-		template_put(&templates[i], &p->templates[i], p->sel.family);
-	if (p->n_templates)
-		mnl_attr_put(nlh, XFRMA_TMPL, p->n_templates * sizeof(*templates), templates);
+	templates_put(nlh, p);
+	return nlh;
+}
+
+struct nlmsghdr *xfrm_acquire_build(void *buf, uint32_t seq, const struct spd_policy *p, const struct xfrm_sa *sa)
+{
+	struct nlmsghdr *nlh = message_begin(buf, seq, XFRM_MSG_ACQUIRE, 0);
+	struct xfrm_user_acquire acquire;
+
+	static_assert(NLMSG_HDRLEN + sizeof(acquire) + 2 * sizeof(struct xfrm_user_tmpl) + sizeof(struct xfrm_userpolicy_type) + 32 < XFRM_MESSAGE_MAX,
+	    "the longest message fits");
+	memset(&acquire, 0, sizeof(acquire));
+	policy_put(&acquire.policy, p);
+	acquire.sel = acquire.policy.sel;
+	memcpy(&acquire.id.daddr, sa->dst.b, sizeof(sa->dst.b));
+	memcpy(&acquire.saddr, sa->src.b, sizeof(sa->src.b));
+	acquire.id.proto = sa->protocol;
+	acquire.aalgos = acquire.ealgos = acquire.calgos = ~0u;
+	payload_put(nlh, &acquire, sizeof(acquire));
+	type_put(nlh);
+	templates_put(nlh, p);
 	return nlh;
 }
 
@@ -127,7 +156,24 @@ struct nlmsghdr *xfrm_sa_dump_build(void *buf, uint32_t seq)
 	return nlh;
 }
 
-/* A larval one has no SPI that would name it, and goes by itself. */
+struct nlmsghdr *xfrm_sa_reserve_build(void *buf, uint32_t seq, const struct xfrm_sa *larval)
+{
+	struct nlmsghdr *nlh = message_begin(buf, seq, XFRM_MSG_ALLOCSPI, 0);
+	struct xfrm_userspi_info spi;
+
+	memset(&spi, 0, sizeof(spi));
+	memcpy(&spi.info.id.daddr, larval->dst.b, sizeof(larval->dst.b));
+	memcpy(&spi.info.saddr, larval->src.b, sizeof(larval->src.b));
+	spi.info.id.proto = larval->protocol;
+	spi.info.family = larval->family;
+	spi.info.mode = larval->tunnel ? XFRM_MODE_TUNNEL : XFRM_MODE_TRANSPORT;
+	spi.info.reqid = larval->reqid;
+	spi.min = 0x100;	/* below are reserved, RFC 4303 2.1 */
+	spi.max = 0xffffffff;
+	payload_put(nlh, &spi, sizeof(spi));
+	return nlh;
+}
+
 struct nlmsghdr *xfrm_sa_delete_build(void *buf, uint32_t seq, const struct xfrm_sa *sa)
 {
 	struct nlmsghdr *nlh = message_begin(buf, seq, XFRM_MSG_DELSA, 0);

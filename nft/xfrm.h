@@ -54,17 +54,21 @@ enum xfrm_whose xfrm_policy_parse(struct spd_policy *ret, const struct nlmsghdr 
 struct xfrm_sa {
 	uint8_t		family, protocol;	/* protocol: IPPROTO_ESP, IPPROTO_AH */
 	struct ip_addr	src, dst;
-	uint32_t	spi;			/* host order; 0: the kernel has asked for it and waits ("larval") */
+	uint32_t	spi;			/* host order; 0: a larval one that the kernel has asked for */
 	uint32_t	reqid;
 	bool		tunnel;
-	bool		larval;
+	bool		larval;			/* wished for, and not negotiated yet: it has no key */
 	uint64_t	bytes, packets, add_time, use_time;	/* times: CLOCK_REALTIME seconds, 0: never */
 	uint32_t	integrity_failures, replays;
 	struct spd_selector sel;
 	char		encryption[64], integrity[64];	/* the kernel's names, "" without */
 };
 struct nlmsghdr *xfrm_sa_dump_build(void *buf, uint32_t seq);
-struct nlmsghdr *xfrm_sa_delete_build(void *buf, uint32_t seq, const struct xfrm_sa *sa);
+struct nlmsghdr *xfrm_sa_delete_build(void *buf, uint32_t seq, const struct xfrm_sa *sa);	/* by its SPI */
+/* XFRM_MSG_ALLOCSPI: a larval one without an SPI gets one, by which it can be deleted; the answer is XFRM_MSG_NEWSA. */
+struct nlmsghdr *xfrm_sa_reserve_build(void *buf, uint32_t seq, const struct xfrm_sa *larval);
+/* XFRM_MSG_ACQUIRE: the question that a packet from sa->src to sa->dst under p would make the kernel ask. */
+struct nlmsghdr *xfrm_acquire_build(void *buf, uint32_t seq, const struct spd_policy *p, const struct xfrm_sa *sa);
 /* Of a dump or notification (NEWSA, UPDSA, DELSA, EXPIRE).  1: with a reqid of ours; 0: not ours; -1: no such message, or
  * damaged. */
 int xfrm_sa_parse(struct xfrm_sa *ret, const struct nlmsghdr *nlh);

@@ -233,7 +233,6 @@ int xfrm_sa_parse(struct xfrm_sa *ret, const struct nlmsghdr *nlh)
 	address_take(&sa.src, info.family, &info.saddr);
 	address_take(&sa.dst, info.family, &info.id.daddr);
 	sa.spi = ntohl(info.id.spi);
-	sa.larval = !sa.spi;
 	sa.reqid = info.reqid;
 	sa.tunnel = info.mode == XFRM_MODE_TUNNEL;
 	sa.bytes = info.curlft.bytes;
@@ -245,6 +244,8 @@ int xfrm_sa_parse(struct xfrm_sa *ret, const struct nlmsghdr *nlh)
 	selector_take(&sa.sel, &info.sel);
 	name_take(sa.encryption, m.attrs[XFRMA_ALG_AEAD] ? m.attrs[XFRMA_ALG_AEAD] : m.attrs[XFRMA_ALG_CRYPT]);
 	name_take(sa.integrity, m.attrs[XFRMA_ALG_AUTH_TRUNC] ? m.attrs[XFRMA_ALG_AUTH_TRUNC] : m.attrs[XFRMA_ALG_AUTH]);
+	/* An IKE daemon reserves an SPI before it negotiates. */
+	sa.larval = !sa.spi || (!*sa.encryption && !*sa.integrity);
 	*ret = sa;
 	return 1;
 }

@@ -386,22 +386,57 @@ int xfrmsock_sas(struct xfrmsock *x, struct xfrm_sa **ret, size_t *ret_n, struct
 	return 0;
 }
 
-int xfrmsock_sa_delete(struct xfrmsock *x, const struct xfrm_sa *sa, struct err *err)
+/* A question that is answered at once, by an acknowledgement or an error; 0, or the error's number. */
+static int question_ask(struct xfrmsock *x, struct nlmsghdr *question)
 {
-	_Alignas(struct nlmsghdr) uint8_t buf[XFRM_MESSAGE_MAX];
-	struct nlmsghdr *question = xfrm_sa_delete_build(buf, ++x->seq, sa);
 	struct xfrm_change answer = { .remove = true };
 
-	if (sa->larval)
-		return 0;
 	question->nlmsg_pid = x->portid;
 	drain(x);
 	x->why[0] = '\0';
 	if (netlink_send(x->fd, question, question->nlmsg_len) < 0)
-		answer.error = errno;
-	else
-		answers_see(x, &answer, 1, question->nlmsg_seq);
-	if (answer.error && answer.error != ESRCH)
-		return refusal(answer.error, "delete a security association", err);
-	return 0;
+		return errno;
+	answers_see(x, &answer, 1, question->nlmsg_seq);
+	return answer.error;
+}
+
+/* The SPI that the kernel gave a larval one; 0: none. */
+static uint32_t larval_reserve(struct xfrmsock *x, const struct xfrm_sa *larval)
+{
+	_Alignas(struct nlmsghdr) uint8_t buf[XFRM_MESSAGE_MAX];
+	struct nlmsghdr *question = xfrm_sa_reserve_build(buf, ++x->seq, larval);
+	const struct nlmsghdr *nlh = (const void *)x->in;
+	struct xfrm_sa sa;
+	ssize_t n;
+
+	question->nlmsg_pid = x->portid;
+	drain(x);
+	if (netlink_send(x->fd, question, question->nlmsg_len) < 0)
+		return 0;
+	n = netlink_recv(x->fd, x->in, XFRM_RECV_SIZE, MSG_DONTWAIT);
+	return n > 0 && mnl_nlmsg_ok(nlh, (int)n) && nlh->nlmsg_seq == x->seq && xfrm_sa_parse(&sa, nlh) == 1 && sa.larval ? sa.spi : 0;
+}
+
+int xfrmsock_sa_delete(struct xfrmsock *x, const struct xfrm_sa *sa, struct err *err)
+{
+	_Alignas(struct nlmsghdr) uint8_t buf[XFRM_MESSAGE_MAX];
+	struct xfrm_sa which = *sa;
+	int e;
+
+	if (!which.spi)
+		which.spi = larval_reserve(x, sa);
+	else if (which.larval)
+		return 0;
+	if (!which.spi)
+		return 0;
+	e = question_ask(x, xfrm_sa_delete_build(buf, ++x->seq, &which));
+	return e && e != ESRCH ? refusal(e, "delete a security association", err) : 0;
+}
+
+int xfrmsock_acquire(struct xfrmsock *x, const struct spd_policy *p, const struct xfrm_sa *sa, struct err *err)
+{
+	_Alignas(struct nlmsghdr) uint8_t buf[XFRM_MESSAGE_MAX];
+	int e = question_ask(x, xfrm_acquire_build(buf, ++x->seq, p, sa));
+
+	return e ? refusal(e, "ask for a security association", err) : 0;
 }

@@ -50,14 +50,18 @@ int xfrmsock_pin(struct xfrmsock *x, const struct spd_policy *pin, struct err *e
 
 /* SAs and larval ones with reqids of ours, in a. */
 int xfrmsock_sas(struct xfrmsock *x, struct xfrm_sa **ret, size_t *ret_n, struct arena *a, struct err *err);
-/* 0 also when it is gone.  A larval one cannot be deleted: 0, it goes by itself. */
+/* 0 also when it is gone.  Without a larval one the next packet makes the kernel ask anew; one that an IKE daemon has
+ * given an SPI is that daemon's: 0, it stays. */
 int xfrmsock_sa_delete(struct xfrmsock *x, const struct xfrm_sa *sa, struct err *err);
+/* Asks whoever listens (the IKE daemon) for an SA of policy p for the addresses of sa, as a packet would do. */
+int xfrmsock_acquire(struct xfrmsock *x, const struct spd_policy *p, const struct xfrm_sa *sa, struct err *err);
 
 /* A descriptor that becomes readable when somebody changes policies or security associations.  It belongs to x. */
 int xfrmsock_watch_open(struct xfrmsock *x, struct err *err);	/* -1: error */
 struct xfrm_events {
 	bool	policies;	/* one of ours was changed or removed by somebody else (an expired pin is not meant), or messages were lost */
 	bool	sas;		/* an SA of ours came or went, not through x, or messages were lost */
+	bool	asked;		/* the kernel has asked for an SA, of ours or not, or messages were lost */
 };
 int xfrmsock_watch_read(struct xfrmsock *x, struct xfrm_events *ret, struct err *err);
 

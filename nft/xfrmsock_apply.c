@@ -205,7 +205,7 @@ static int foreign_check(const struct spd *want, const struct spd *foreign, stru
 	for (size_t i = 0; i < want->n_policies; i++) {
 		f = foreign->n_policies ? spd_find(foreign, &want->policies[i]) : NULL;
 		if (f && f->priority <= want->policies[i].priority) {
-			err_set(err, ERR_BUSY, "somebody else's of priority %u for the same traffic comes before it", f->priority);
+			err_set(err, ERR_BUSY, "somebody else's of priority %u for the same traffic comes before it (see 'ip xfrm policy')", f->priority);
 			return xfrmsock_name("", &want->policies[i], err);
 		}
 	}

@@ -30,7 +30,7 @@ int xfrmsock_watch_pause(const struct xfrmsock *x, bool pause, struct err *err)
 
 int xfrmsock_watch_open(struct xfrmsock *x, struct err *err)
 {
-	static const int groups[] = { XFRMNLGRP_POLICY, XFRMNLGRP_SA, XFRMNLGRP_EXPIRE };
+	static const int groups[] = { XFRMNLGRP_POLICY, XFRMNLGRP_SA, XFRMNLGRP_EXPIRE, XFRMNLGRP_ACQUIRE };
 	uint32_t portid;
 
 	if (x->watch_fd >= 0)
@@ -85,6 +85,9 @@ static void message_see(struct xfrm_events *ev, const struct nlmsghdr *nlh)
 	case XFRM_MSG_EXPIRE:
 		ev->sas |= !is_soft_expiry(nlh) && xfrm_sa_parse(&sa, nlh) != 0;
 		break;
+	case XFRM_MSG_ACQUIRE:
+		ev->asked = true;
+		break;
 	case XFRM_MSG_FLUSHSA:
 		ev->sas = true;
 		break;
@@ -107,7 +110,7 @@ int xfrmsock_watch_read(struct xfrmsock *x, struct xfrm_events *ret, struct err 
 		if (n < 0 && errno != ENOBUFS)
 			return err_set(err, ERR_SYSTEM, "cannot watch IPsec: %s", strerror(errno));
 		if (n < 0)
-			ev.policies = ev.sas = true;
+			ev.policies = ev.sas = ev.asked = true;
 		left = n < 0 ? 0 : (int)n;
 		/* A message bears the netlink port that who asked for the change gave; 0: the kernel itself, or iproute2. */
 		for (nlh = (const void *)x->in; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))

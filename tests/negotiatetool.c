@@ -6,7 +6,7 @@
  *   policy FILE FACTS    the same from a policy and a host's addresses, with the options of the files
  *   files CERTIFICATE KEY CA    the configuration; "-": none.  psk FILE: what Kerberos is mapped to
  *   socket SOCKET        charon is to be found there
- *   install              the wanted policies into the kernel
+ *   install              the wanted policies into the kernel, pins first
  *   status               "STATE wanted N loaded N failed N pinned N filters N DAEMON: why"
  *   problems             as JSON, in one line
  *   logging on|off
@@ -255,6 +255,8 @@ static void install(struct tool *t)
 	const struct protect *p = negotiate_wanted(t->n);
 	struct spd_report rep = { 0 };
 
+	if (p)
+		negotiate_hold(t->n, p->spd);
 	if (p && xfrmsock_install(t->x, p->spd, &rep, NULL, &err) < 0)
 		fail("install");
 	printf("installed %zu\n", rep.n_added + rep.n_changed);

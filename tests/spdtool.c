@@ -8,6 +8,7 @@
  *   spdtool fetch | pins          what the kernel holds of ours
  *   spdtool pin FILE PEER SECONDS...  pins each policy that the peer is in; prints the pins
  *   spdtool sas | sa-delete       security associations of ours
+ *   spdtool acquire FILE PEER     asks for one of an outbound policy
  *   spdtool watch                 then a line for each on stdin: what was seen, after it was done if it is "install FILE",
  *                                 "retract FILE" or "pin FILE PEER SECONDS"
  *   spdtool alter FILE            the policies of the file under our key, but blocking
@@ -142,6 +143,23 @@ static void sas(struct xfrmsock *x, bool delete)
 	arena_free(a);
 }
 
+/* For the policy of the file, from its own address to peer. */
+static void acquire(struct xfrmsock *x, const char *file, const char *peer)
+{
+	struct spd *want = wanted(file);
+	struct spd_policy p = want->policies[0];
+	struct xfrm_sa sa = { .protocol = 50, .reqid = p.templates[0].reqid, .family = p.sel.family, .src.family = p.sel.family };
+
+	if (!ip_addr_read(&sa.dst, peer))
+		fail();
+	memcpy(sa.src.b, p.sel.src, sizeof(sa.src.b));
+	memcpy(p.sel.dst, sa.dst.b, sizeof(p.sel.dst));
+	p.sel.dst_prefix = 32;
+	if (xfrmsock_acquire(x, &p, &sa, &err) < 0)
+		fail();
+	spd_free(want);
+}
+
 static void watch(struct xfrmsock *x)
 {
 	struct xfrm_events ev;
@@ -263,6 +281,8 @@ int main(int argc, char **argv)
 		pin(x, file, argv[3], argv[4]);
 	else if (!strcmp(verb, "sas") || !strcmp(verb, "sa-delete"))
 		sas(x, verb[2] == '-');
+	else if (!strcmp(verb, "acquire") && argc == 4)
+		acquire(x, file, argv[3]);
 	else if (!strcmp(verb, "watch"))
 		watch(x);
 	else if (!strcmp(verb, "alter"))

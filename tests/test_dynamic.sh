@@ -27,7 +27,7 @@ for w in mmpolicy qmpolicy rule mmfilter qmfilter; do
 done
 for w in mmsas qmsas stats; do
 	check_not "show $w without charon fails" dyn show $w
-	check "is honest" has "charon does not answer at .*closed" "$t/out"
+	check "is honest" has "charon does not answer at .*blocked" "$t/out"
 done
 check "show stats type=ipsec" dyn show stats type=ipsec
 check "show all" dyn show all

@@ -147,6 +147,59 @@ static void test_pin_newest(void **state)
 	assert_true(pin_peer_cmp(&p[0], &p[1]) < 0);
 }
 
+/* ---- SAs that charon does not know, and questions that it has not heard ---- */
+
+static void test_larvals(void **state)
+{
+	struct xfrm_sa sas[] = {
+		sa("10.9.0.1", "10.9.0.2", 0, R2, 50),	/* asked, and then the peer got an SA of another rule */
+		sa("10.9.0.1", "10.9.0.2", 1, R1, 50), sa("10.9.0.1", "10.9.0.2", 9, R1, 10),
+		sa("10.9.0.1", "10.9.0.3", 0, R2, 51), sa("10.9.0.1", "10.9.0.3", 2, R1, 50),	/* asked later */
+		sa("10.9.0.1", "10.9.0.4", 0, R2, 51),	/* no SA */
+		sa("10.9.0.1", "10.9.0.5", 0, R2, 1), sa("10.9.0.5", "10.9.0.1", 3, R1, 50),	/* the other way alone */
+		sa("10.9.0.1", "10.9.0.6", 0, R2, 1), sa("10.9.0.1", "10.9.0.6", 4, R1, 50),	/* both without a key */
+	};
+	const size_t n = sizeof(sas) / sizeof(sas[0]);
+	size_t n_old = 0;
+
+	(void)state;
+	for (size_t i = 0; i < n; i++)
+		sas[i].larval = !sas[i].spi || sas[i].spi == 4;
+	qsort(sas, n, sizeof(*sas), sa_cmp);
+	for (size_t i = 0; i < n; i++)
+		if (sas[i].larval && larval_is_old(sas, n, &sas[i])) {
+			n_old++;
+			assert_int_equal(sas[i].dst.b[3], 2);
+		}
+	assert_int_equal(n_old, 1);
+}
+
+static void test_orphans(void **state)
+{
+	const struct xfrm_sa sas[] = { sa("10.9.0.1", "10.9.0.2", 1, R1, 50), sa("10.9.0.1", "10.9.0.2", 2, R1, 60),
+		sa("10.9.0.1", "10.9.0.3", 3, R1, 50), sa("10.9.0.1", "10.9.0.3", 4, R2, 50), sa("10.9.0.1", "10.9.0.4", 5, R1 + 9, 50) };
+	struct spis known = { (uint32_t[]){ 2, 4 }, 2, false };
+	struct spd *s = spd_new();
+	struct spd_policy p;
+
+	(void)state;
+	policy_add(s, SPD_OUT, "10.9.0.1", "10.9.0.0", 24, R1, false);
+	policy_add(s, SPD_IN, "10.9.0.1", "10.9.0.0", 24, R1, false);
+	policy_add(s, SPD_OUT, "10.9.0.1", "10.8.0.0", 15, R2, true);
+	assert_int_equal(spd_seal(s, &err), 0);
+	assert_true(orphan_is_done(sas, 5, &sas[0], &known, s));	/* 2 has taken its place */
+	assert_false(orphan_is_done(sas, 5, &sas[2], &known, s));	/* 4 is another rule's */
+	assert_true(orphan_is_done(sas, 5, &sas[4], &known, s));	/* nobody wants it */
+	assert_true(sa_policy(&p, s, &sas[2]));
+	assert_int_equal(p.dir, SPD_OUT);
+	assert_int_equal(p.sel.dst_prefix, 32);
+	assert_int_equal(p.sel.dst[3], 3);
+	assert_int_equal(p.templates[0].reqid, R1);
+	assert_false(sa_policy(&p, s, &sas[4]));
+	assert_false(sa_policy(&p, s, &(struct xfrm_sa){ .family = 2, .src = sas[2].dst, .dst = sas[2].src, .reqid = R1 }));
+	spd_free(s);
+}
+
 /* ---- what charon says ---- */
 
 static const struct vici_node *parse(struct vici_message *m)
@@ -336,7 +389,7 @@ static void test_certificate_files(void **state)
 		skip();
 	c.certificate = file("cert", pem, sizeof(pem) - 1, 0644);
 	assert_int_equal(options(&o, &c), -1);
-	assert_non_null(strstr(err.msg, "only together"));
+	assert_non_null(strstr(err.msg, "both or not at all"));
 	c.private_key = file("key", "key", 3, 0600);
 	assert_int_equal(options(&o, &c), 0);
 	assert_true(o.have_certificate);
@@ -386,6 +439,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pin_both_ways, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pin_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pin_newest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_larvals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_orphans, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spis, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_certificate_in_connection, setup, teardown),

@@ -59,12 +59,12 @@ key Sesame-open-2
 psk Files 10.9.2.0/24 445 required 3des-md5-modp1024
 EOF
 check "without charon" state "no-ike wanted 3 loaded 0 failed 0 pinned 0 filters 3 :*charon.vici*"
-check "it is said what is closed" logged "charon does not answer, what the 3 negotiate filters demand is blocked"
+check "it is said what is closed" logged "charon does not answer, what must be protected is blocked"
 check "charon comes" charon_start "$c"
 check "and has all" state "ready wanted 3 loaded 3 failed 0 pinned 0 filters 3 charon-systemd 5.*: " 20
 same "they are listed" 3 "$(ours)"
 same "with their keys" 2 "$(vici get-shared | grep -c ipsecpol-)"
-check "it is said" logged "charon-systemd 5[0-9.]* holds all 3 connections"
+check "it is said" logged "charon-systemd 5[0-9.]* holds all connections of the negotiate filters (3)"
 same "the caller is told" changed "$(grep changed "$T/out" | head -1)"
 
 # ---- others' ----
@@ -113,9 +113,9 @@ psk Good 10.9.0.0/24 80 required 3des-sha1-modp1024
 problem Kerb no-mapping
 EOF
 check "one bad does not stop the others" state "failed wanted 3 loaded 1 failed 2 * rule '*': *invalid value for: proposals*"
-check "with charon's words" logged "of rule 'Bad' could not be loaded, what its filters demand is blocked: .*invalid value for: proposals"
+check "with charon's words" logged "of rule 'Bad' could not be loaded, what must be protected is blocked: .*invalid value for: proposals"
 check "what is soft is not blocked" logged "of rule 'Soft' could not be loaded, the rest is negotiated, or passes in clear"
-check "a problem of the policy" logged "rule 'Kerb': no-mapping: what its filters demand is blocked"
+check "a problem of the policy" logged "rule 'Kerb': no-mapping: what must be protected is blocked"
 problems=$(reply problems)
 same "all of them are told" "3 2" "$(echo "$problems" | python3 -c 'import json, sys; v = json.load(sys.stdin); print(len(v), sum(p["closed"] for p in v))')"
 n=$(grep -c "ike-failed\|could not be loaded" "$T/log")
@@ -206,6 +206,43 @@ for i in 1 2 3 4 5 6 7 8; do ip xfrm policy flush; sleep 0.05; reply install >/d
 n=$(grep -c spoiled "$T/out")
 check "but not for ever at once ($n)" [ "$n" -le 6 ]
 
+# ---- peers that are held to protection ----
+want soft <<'EOF'
+me 10.9.0.1
+key Sesame-open-1
+psk Mail 10.9.1.0/24 25 use aes128-sha256-modp2048
+EOF
+spd() { "$builddir/tests/spdtool" "$@"; }
+pins() { spd pins | cut -d' ' -f1-14; }
+say "want $T/want.soft"
+reply install >/dev/null
+spd fetch | grep -F 10.9.1.0 >"$T/soft"
+same "there is something soft" 2 "$(wc -l <"$T/soft")"
+spd pin "$T/soft" 10.9.1.7 600 >/dev/null
+pinned=$(pins)
+has "a peer is pinned" "10.9.1.7/32" "$pinned"
+exec 3>&-; kill -9 "$tool"; wait "$tool" 2>/dev/null
+tool_start
+say "want $T/want.soft"
+check "it was by an earlier run" state "ready wanted 1 loaded 1 failed 0 pinned 1 *"
+ip xfrm policy flush
+reply install >/dev/null
+same "somebody flushes all policies: it is held again" "$pinned" "$(pins)"
+spd retract nothing >/dev/null 2>&1
+say "want nothing"
+check "its policies go: an address was lost, say" state "idle wanted 0 loaded 0 failed 0 pinned 0 *"
+same "the pins, too" "" "$(pins)"
+say "want $T/want.soft"
+reply install >/dev/null
+same "they come back: it is held" "$pinned" "$(pins)"
+check "and told" state "* pinned 1 *"
+sed 's/^me .*/me 10.9.0.9/' "$T/want.soft" >"$T/want.moved"
+say "want $T/want.moved"
+reply install >/dev/null
+has "from a new own address, too" "out 10.9.0.9/32 10.9.1.7/32" "$(pins)"
+say "want $T/want.files"
+check "others again" state "ready wanted 1 loaded 1 *"
+
 # ---- other places ----
 say "socket $T/nowhere"
 check "no charon there" state "no-ike *"
@@ -232,7 +269,7 @@ check "the negotiator ends well" tool_stop
 tool_start no-kernel
 say "want $T/want.files"
 check "a kernel without IPsec" state "no-kernel wanted 1 loaded 0 * this kernel has no IPsec*"
-check "is told" logged "what the 1 negotiate filters demand is blocked: this kernel has no IPsec"
+check "is told" logged "what must be protected is blocked: this kernel has no IPsec"
 check "and that is all" tool_stop
 
 # ---- from a policy ----
@@ -241,7 +278,7 @@ echo 'address 10.9.0.1' >"$T/facts"
 echo Sesame-open-3 >"$T/psk"; chmod 600 "$T/psk"
 say "policy $srcdir/examples/policies/database.policy $T/facts"
 check "a policy that wants Kerberos, and nothing for it" state "failed wanted 0 * rule 'Require security': kerberos*"
-check "it is told" logged "rule 'Require security': kerberos.*: what its filters demand is blocked"
+check "it is told" logged "rule 'Require security': kerberos.*: what must be protected is blocked"
 say "psk $T/psk"
 say "policy $srcdir/examples/policies/database.policy $T/facts"
 check "a key for it" state "ready wanted [1-9]*" 20

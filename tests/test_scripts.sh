@@ -466,5 +466,15 @@ check "200 commands each at once" [ -z "$(cat "$t/one.out" "$t/two.out")" ]
 lists() { cli static show filterlist all format=table wide=yes | grep -cE '^(one|two)-[0-9]+ '; }
 check "400 lists" [ "$(lists)" = 400 ]
 check "and the service has seen it all" is mode permit
+
+# ---- the example that negotiates ----
+sed 's/CHANGE-ME/Sesame, open/' "$srcdir/examples/negotiate.netsh" >"$t/example"
+check "the example that negotiates" cli exec "$t/example"
+check "is enforced" is mode secure
+check "for one network of peers" is negotiate.connections.wanted 1
+check "with nothing that cannot be negotiated" is negotiate.problems "[]"
+check_not "its key is not shown" sh -c "'$builddir/ipsecpol' --config '$t/conf' show ike | grep -q Sesame"
+check "taken back" cli static set policy name="Protected database" assign=no
+check "nothing is filtered" is mode permit
 stop
 summary

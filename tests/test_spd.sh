@@ -116,7 +116,7 @@ spd install "$T/one" >/dev/null
 
 # ---- somebody else's before ours
 xfrm add src 10.1.0.1/32 dst 10.7.0.0/16 proto icmp type 8 code 0 dir out priority 100
-same "install says that somebody else's comes first" "busy: IPsec policy out 10.1.0.1/32 10.7.0.0/16 icmp 8 0/0xffff priority 65538 ah transport use reqid 0x69000015: somebody else's of priority 100 for the same traffic comes before it" \
+same "install says that somebody else's comes first" "busy: IPsec policy out 10.1.0.1/32 10.7.0.0/16 icmp 8 0/0xffff priority 65538 ah transport use reqid 0x69000015: somebody else's of priority 100 for the same traffic comes before it (see 'ip xfrm policy')" \
 	"$(spd install "$T/one" >/dev/null; cat "$T/log")"
 check "ours stands behind it" inn "$tool" diff "$T/one"
 has "and it is left alone" "priority 100 ptype main" "$(xfrm list)"
@@ -228,6 +228,30 @@ same "an association of ours" "10.1.0.1 10.2.0.2 proto 50 reqid 0x69000010" "$(s
 ip -n $n xfrm state flush
 same "its end is told" "policies 0 sas 1" "$(tell look)"
 same "and it is gone" "" "$(spd sas)"
+# One that the kernel itself has made: a packet asked for it.  It has no SPI.
+ip -n $n link add v0 type veth peer name v0 netns $m && ip -n $n addr add 10.1.0.1/32 dev v0 && ip -n $n link set v0 up && ip -n $m link set v0 up
+ip -n $n route add 10.2.0.0/16 dev v0 && ip -n $n neigh add 10.2.0.2 lladdr 02:00:00:00:00:01 dev v0
+ip netns exec $n ip xfrm monitor acquire >"$T/acquires" 2>/dev/null &
+monitor=$!
+sleep 0.3
+packet() { inn python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("10.2.0.2", 9))' 2>/dev/null; sleep 0.1; }
+asked() { grep -c '^acquire' "$T/acquires"; }
+printf 'out 10.1.0.1/32 10.2.0.0/16 any priority 65540 esp transport required reqid 0x69000010\n' >"$T/asks"
+same "a policy" "added 1 changed 0 removed 0" "$(spd install "$T/asks")"
+packet; packet
+same "the kernel asks once" 1 "$(asked)"
+same "and waits" "10.1.0.1 10.2.0.2 proto 50 spi 0x00000000 reqid 0x69000010 larval '' ''" "$(spd sas)"
+spd sa-delete >/dev/null
+same "what waits can be taken away" "" "$(spd sas)$(ip -n $n xfrm state)"
+packet
+same "then the next packet asks again" 2 "$(asked)"
+spd acquire "$T/asks" 10.2.0.7
+sleep 0.1
+same "a question without a packet" 3 "$(asked)"
+same "for this peer" "10.2.0.7/32" "$(sed -n 's/.*sel src [^ ]* dst \([^ ]*\).*/\1/p' "$T/acquires" | tail -1)"
+kill $monitor; wait $monitor 2>/dev/null
+spd sa-delete >/dev/null; spd retract "$T/none" >/dev/null 2>&1 || spd retract nothing >/dev/null
+tell look >/dev/null
 "$tool" big 60000 >"$T/big"
 same "own changes are not told, however many" "policies 0 sas 0" "$(tell "install $T/big")"
 i=0
