@@ -189,15 +189,19 @@ static int commit(struct refresh_report *r, const struct refresh_context *c, con
 	return rc;
 }
 
-/* parts stays what is held when it is that already. */
-static int enforce(struct refresh_report *r, const struct refresh_context *c, const struct gen_part *parts, size_t n_parts, const struct ipsec_policy *domain, struct err *err)
+/* parts stays what is held when it is that already.  *domain goes when it has been rendered: nothing of it is needed while the
+ * kernel takes the rules, and with a large one that is much. */
+static int enforce(struct refresh_report *r, const struct refresh_context *c, const struct gen_part *parts, size_t n_parts, struct ipsec_policy **domain, struct err *err)
 {
 	struct ruleset *want = NULL;
 	int64_t mark = 0;
 
 	lap(&mark);
-	if (render(&want, c->protection, c->conf, c->sources, c->found, parts, n_parts, domain, err) < 0)
+	if (render(&want, c->protection, c->conf, c->sources, c->found, parts, n_parts, *domain, err) < 0)
 		return -1;
+	report_names(r, c->sources, *domain, parts, n_parts);
+	policy_free(*domain);
+	*domain = NULL;
 	r->us_render = lap(&mark);
 	if (commit(r, c, want, err) < 0) {
 		ruleset_free(want);
@@ -209,7 +213,6 @@ static int enforce(struct refresh_report *r, const struct refresh_context *c, co
 	}
 	r->us_kernel = lap(&mark);
 	hold_ruleset(c, want);
-	report_names(r, c->sources, domain, parts, n_parts);
 	return 0;
 }
 
@@ -253,7 +256,7 @@ static int apply_assigned(struct refresh_report *r, const struct refresh_context
 		return -1;
 	if (policy_read(&p, text->text, text->len, err) < 0) {
 		err_prefix(err, "policy text");
-	} else if (enforce(r, c, new.parts, new.n_parts, p, err) == 0) {
+	} else if (enforce(r, c, new.parts, new.n_parts, &p, err) == 0) {
 		lap(&mark);
 		cache_parts(r, c, &old, &new);
 		r->us_cache = lap(&mark);
@@ -271,6 +274,7 @@ static int apply_none(struct refresh_report *r, const struct refresh_context *c,
 	struct gen_part *new = arena_zalloc(a, 2, sizeof(*new));
 	const struct gen_part *facts;
 	struct gen_part *picked = NULL;
+	struct ipsec_policy *none = NULL;
 	size_t n = 0, n_picked = 0;
 
 	if (!new)
@@ -284,7 +288,7 @@ static int apply_none(struct refresh_report *r, const struct refresh_context *c,
 	facts = part_find(picked, n_picked, "facts");
 	if (facts)
 		new[n++] = *facts;
-	if (enforce(r, c, new, n, NULL, err) < 0)
+	if (enforce(r, c, new, n, &none, err) < 0)
 		return -1;
 	r->outcome = REFRESH_NONE;
 	new[n++] = (struct gen_part){ "assignment", "none", 4 };
@@ -352,7 +356,7 @@ static int restore_parts(struct refresh_report *r, const struct refresh_context 
 	if (policy_read(&p, text->text, text->len, err) < 0) {
 		err->code = ERR_DAMAGED;
 		err_prefix(err, "generation %llu: policy text", (unsigned long long)g->number);
-	} else if (enforce(r, c, g->parts, g->n_parts, p, err) == 0) {
+	} else if (enforce(r, c, g->parts, g->n_parts, &p, err) == 0) {
 		r->generation = g->number;
 		r->taken = g->taken;
 		r->outcome = r->kernel.n_changes ? REFRESH_APPLIED : REFRESH_UNCHANGED;
@@ -365,12 +369,14 @@ static int restore_parts(struct refresh_report *r, const struct refresh_context 
 /* Without a policy of the domain.  known: the directory has said so. */
 static int restore_none(struct refresh_report *r, const struct refresh_context *c, const struct gen_part *parts, size_t n, bool known, struct err *err)
 {
+	struct ipsec_policy *none = NULL;
+
 	r->known = known;
 	r->outcome = REFRESH_NONE;
 	/* Nothing is known, nothing is stored: whatever startup mode there is stays. */
 	if (!known && !sources_any(c->sources, false))
 		return 0;
-	return enforce(r, c, parts, known ? n : 0, NULL, err);
+	return enforce(r, c, parts, known ? n : 0, &none, err);
 }
 
 /* From the second copy, into the store as well.  need: it has to be there; else no image, or with a store that was
@@ -448,7 +454,7 @@ int refresh_again(struct refresh_report *ret, const struct refresh_context *c, s
 	r.kernel = (struct apply_report){ 0 };
 	if (text && policy_read(&p, text->text, text->len, err) < 0)
 		return err_prefix(err, "policy text");
-	rc = enforce(&r, c, c->held->parts, c->held->n_parts, p, err);
+	rc = enforce(&r, c, c->held->parts, c->held->n_parts, &p, err);
 	policy_free(p);
 	if (rc == 0)
 		*ret = r;

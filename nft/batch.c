@@ -172,6 +172,18 @@ static int guard_build(struct build *x, const struct ruleset *want)
 	return objects_build(x, (struct rs_changes){ .want = want });
 }
 
+/* Room for all elements of a new table, so that it need not be moved; what is not used takes no memory. */
+static int bytes_reserve(struct build *x, const struct ruleset *want)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < want->n_sets; i++)
+		n += want->sets[i]->n_elements;
+	x->b->size = MESSAGE_MAX + n * ELEMENT_USUAL;
+	x->b->bytes = malloc(x->b->size);
+	return x->b->bytes ? 0 : err_nomem(x->err);
+}
+
 static int any_build(struct nlbatch **ret, const char *table, const struct rs_changes *c, uint32_t genid, struct err *err)
 {
 	struct build x = { .b = calloc(1, sizeof(*x.b)), .table = table, .err = err, .scratch = calloc(1, MESSAGE_MAX) };
@@ -183,6 +195,8 @@ static int any_build(struct nlbatch **ret, const char *table, const struct rs_ch
 		goto out;
 	}
 	x.b->first_seq = x.b->next_seq = FIRST_SEQ;
+	if (c->want && (!c->have || batch_replaces(c)) && bytes_reserve(&x, c->want) < 0)
+		goto out;
 	if (begin_build(&x, genid) < 0 || (guard ? guard_build(&x, c->want) : objects_build(&x, *c)) < 0 ||
 	    end_build(&x, last_message(x.b)) < 0)
 		goto out;

@@ -13,6 +13,7 @@ struct nlmsghdr;
  * element (key, verdict and chain, comment) below 384 bytes, and all elements of a
  * message must stay below 64 KB, the length of an attribute. */
 #define MESSAGE_MAX	(1024 + BATCH_GROUP * 384)
+#define ELEMENT_USUAL	128	/* bytes that an element takes, mostly */
 
 struct build {
 	struct nlbatch	*b;

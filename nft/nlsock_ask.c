@@ -132,7 +132,7 @@ static enum answer dump_get(struct nlsock *s, int type, uint16_t attr, struct wr
 	return ask(s, nlh, wr, err);
 }
 
-static enum answer elements_get(struct nlsock *s, const char *set, struct wr *wr, struct err *err)
+enum answer elements_get(struct nlsock *s, const char *set, struct wr *wr, struct err *err)
 {
 	uint8_t buf[512];
 	struct nlmsghdr *nlh = request_begin(s, buf, NFT_MSG_GETSETELEM, NLM_F_DUMP);

@@ -43,6 +43,8 @@ int genid_get(struct nlsock *s, uint32_t *ret, struct err *err);
 enum answer table_get(struct nlsock *s, const char *name, struct wr *wr, struct err *err);
 /* All of our table but elements. */
 enum answer head_get(struct nlsock *s, struct wr *wr, struct err *err);
+/* All elements of a set; while its hash grows in the background some may lack, and some come twice. */
+enum answer elements_get(struct nlsock *s, const char *set, struct wr *wr, struct err *err);
 /* The elements of these keys, in their order; ABSENT when one of them is not there. */
 #define KEYS_MAX	128
 enum answer keys_get(struct nlsock *s, const struct rs_set *set, const struct rs_element *const *keys, size_t n,

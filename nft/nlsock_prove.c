@@ -13,6 +13,7 @@
 #include "schema/rd.h"
 
 #define DUMP_MAX	1024	/* elements of a table that is read back whole */
+#define SET_DUMP_MAX	8192	/* elements of a set that is; an answer about a key alone costs a message */
 
 struct proof {
 	struct nlsock			*s;
@@ -64,6 +65,17 @@ static int keys_flush(struct proof *p)
 	return proof_result(p, a, fits);
 }
 
+static int key_wait(struct proof *p, const struct rs_set *set, const struct rs_element *e)
+{
+	int rc = 0;
+
+	if (p->set != set || p->n_keys == KEYS_MAX)
+		rc = keys_flush(p);
+	p->set = set;
+	p->keys[p->n_keys++] = e;
+	return rc;
+}
+
 static int gone_check(struct proof *p, const struct rs_difference *d)
 {
 	enum answer a;
@@ -76,17 +88,69 @@ static int gone_check(struct proof *p, const struct rs_difference *d)
 static int element_see(const struct rs_difference *d, void *cookie)
 {
 	struct proof *p = cookie;
-	int rc = 0;
 
 	/* Sets that went are not in the head either. */
 	if (d->what != RS_DIFF_ELEMENT || !d->want_set)
 		return 0;
 	if (!d->want)
 		return gone_check(p, d);
-	if (p->set != d->want_set || p->n_keys == KEYS_MAX)
-		rc = keys_flush(p);
-	p->set = d->want_set;
-	p->keys[p->n_keys++] = d->want;
+	return key_wait(p, d->want_set, d->want);
+}
+
+/* ---- whole sets ---- */
+
+/* Nothing is there that should not be; what seems to lack is asked for by its key. */
+static int dump_check(struct proof *p, const struct rs_set *want, const struct rs_set *got)
+{
+	size_t k = 0;
+	int rc = 0, c;
+
+	for (size_t i = 0; rc == 0 && i < want->n_elements; i++) {
+		c = k < got->n_elements ? memcmp(want->elements[i].key, got->elements[k].key, want->key_len) : -1;
+		if (c < 0)
+			rc = key_wait(p, want, &want->elements[i]);
+		else if (c > 0 || !rs_element_equal(&want->elements[i], &got->elements[k++]))
+			rc = proof_result(p, ANSWER_DONE, false);
+	}
+	return rc ? rc : proof_result(p, ANSWER_DONE, k == got->n_elements);
+}
+
+static int keys_check(struct proof *p, const struct rs_set *want)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < want->n_elements; i++)
+		rc = key_wait(p, want, &want->elements[i]);
+	return rc;
+}
+
+static int set_check(struct proof *p, const struct rs_set *want)
+{
+	struct ruleset *got = NULL;
+	enum answer a;
+	int rc = -1;
+
+	p->wr.len = 0;
+	a = elements_get(p->s, want->name, &p->wr, p->err);
+	if (a == ANSWER_AGAIN)
+		return keys_check(p, want);
+	if (a != ANSWER_DONE)
+		return proof_result(p, a, false);
+	if (readback_elements(&got, want, p->wr.p, p->wr.len, p->err) == 0) {
+		ruleset_drop_twins(got);
+		rc = dump_check(p, want, got->sets[0]);
+	}
+	ruleset_free(got);
+	return rc;
+}
+
+/* Of a table that is new. */
+static int sets_check(struct proof *p, const struct ruleset *want)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && want && i < want->n_sets; i++)
+		rc = want->sets[i]->n_elements > SET_DUMP_MAX ? keys_check(p, want->sets[i]) : set_check(p, want->sets[i]);
 	return rc;
 }
 
@@ -130,7 +194,6 @@ static bool is_small(const struct ruleset *want)
 
 int nlsock_prove(struct nlsock *s, const struct rs_changes *c, uint32_t genid, struct err *err)
 {
-	const struct rs_changes anew = { .want = c->want };
 	struct proof p = { .s = s, .err = err };
 	uint32_t now;
 	int rc = 0;
@@ -141,7 +204,7 @@ int nlsock_prove(struct nlsock *s, const struct rs_changes *c, uint32_t genid, s
 	if (!only_elements(c))
 		rc = head_check(&p, c->want);
 	if (rc == 0)
-		rc = changes_walk(batch_replaces(c) ? &anew : c, element_see, &p);
+		rc = !c->have || batch_replaces(c) ? sets_check(&p, c->want) : changes_walk(c, element_see, &p);
 	if (rc == 0)
 		rc = keys_flush(&p);
 	if (rc == 0)

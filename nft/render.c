@@ -1,6 +1,7 @@
 #include "nft/render.h"
 
 #include <linux/rtnetlink.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "nft/exempt.h"
@@ -49,11 +50,11 @@ static struct rs_rule *rule_begin(struct ruleset *r, struct rs_chain *c, const s
 	return rule;
 }
 
-static enum rs_verdict verdict_of(const struct specific *f, unsigned diagnostics)
+static enum rs_verdict verdict_of(enum act_kind kind, enum act_hook hook, unsigned diagnostics)
 {
-	if (action_chain(f->kind, f->hook, diagnostics))
+	if (action_chain(kind, hook, diagnostics))
 		return RS_GOTO;
-	return f->kind == ACT_PERMIT ? RS_ACCEPT : RS_DROP;
+	return kind == ACT_PERMIT ? RS_ACCEPT : RS_DROP;
 }
 
 /* An exact port as a range of one where there is another port: see rs_match_num. */
@@ -68,6 +69,8 @@ static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct speci
 {
 	const bool v4 = f->family == AF_INET;
 	struct rs_rule *rule = rule_begin(r, c, f, known);
+	const struct rs_origin *origin = NULL;
+	const char *comment = "";
 
 	if (!f->src.any && !f->src.me)
 		rs_match_addr(r, rule, v4 ? RS_SADDR4 : RS_SADDR6, f->src.lo, f->src.hi);
@@ -77,10 +80,10 @@ static void plain_rule(struct ruleset *r, struct rs_chain *c, const struct speci
 		rs_match_num(r, rule, RS_L4PROTO, RS_EQ, f->protocol, 0);
 	match_port(r, rule, RS_SPORT, &f->src.port, false);
 	match_port(r, rule, RS_DPORT, &f->dst.port, f->src.port.hi != 0);
-	written_keep(r, f->written);
-	rs_rule_end(r, rule, verdict_of(f, diagnostics), action_chain(f->kind, f->hook, diagnostics), f->written->comment);
+	written_keep(&comment, &origin, r, f->written);
+	rs_rule_end(r, rule, verdict_of(f->kind, f->hook, diagnostics), action_chain(f->kind, f->hook, diagnostics), comment);
 	if (rule)
-		rule->origin = f->written->kept;
+		rule->origin = origin;
 }
 
 static void plain_rules(struct ruleset *r, const struct places *p, const struct specific *f, unsigned diagnostics)
@@ -106,51 +109,56 @@ static struct rs_set *map_begin(struct ruleset *r, const struct places *p, const
 	return rs_set_add(r, &l, true, comment);
 }
 
-static void element_add(struct ruleset *r, struct rs_set *s, const struct specific *f, unsigned diagnostics)
+/* What a map of the unit holds as its n-th. */
+static void unit_specific(struct specific *ret, const struct unfold *x, const struct unit *u, const struct piece *pieces, size_t n)
 {
-	struct rs_element *e = rs_element_add(r, s, f->key);
+	const struct piece *p = &pieces[u->begin + n];
 
-	if (!e)
-		return;
-	e->verdict = verdict_of(f, diagnostics);
-	e->chain = action_chain(f->kind, f->hook, diagnostics);
-	written_keep(r, f->written);
-	e->comment = f->written->comment;
-	e->origin = f->written->kept;
+	if (u->kind == UNIT_PIECES)
+		specific_piece(ret, unfold_at(x, p->who), u->axis, p, u->group);
+	else
+		*ret = *unfold_at(x, u->begin + n);
 }
 
-static void map_render(const struct unfold *x, const struct places *p, const struct unit *u)
+/* With the keys alone: elements come when the specific filters are gone. */
+static void map_render(const struct unfold *x, const struct places *p, struct unit *u, const struct piece *pieces)
 {
-	struct rs_set *map = map_begin(x->r, p, unfold_at(x, u->begin), u->part);
-
-	rs_elements_reserve(x->r, map, u->n);
-	for (size_t i = u->begin; i < u->begin + u->n; i++)
-		element_add(x->r, map, unfold_at(x, i), x->o->diagnostics);
-}
-
-static void pieces_render(const struct unfold *x, const struct places *p, const struct unit *u, const struct piece *pieces)
-{
-	struct rs_set *map = NULL;
+	uint8_t key[RS_KEY_MAX], *keys;
 	struct specific f;
 
-	for (size_t i = u->begin; i < u->begin + u->n; i++) {
-		specific_piece(&f, unfold_at(x, pieces[i].who), u->axis, &pieces[i], u->group);
-		if (!map) {
-			map = map_begin(x->r, p, &f, u->part);
-			rs_elements_reserve(x->r, map, u->n);
-		}
-		element_add(x->r, map, &f, x->o->diagnostics);
+	unit_specific(&f, x, u, pieces, 0);
+	u->map = map_begin(x->r, p, &f, u->part);
+	keys = rs_keys_reserve(x->r, u->map, u->n);
+	for (size_t i = 0; keys && i < u->n; i++) {
+		unit_specific(&f, x, u, pieces, i);
+		specific_key(key, &f);
+		memcpy(keys + i * u->map->key_len, key, u->map->key_len);
 	}
 }
 
 static void units_render(const struct unfold *x, const struct places *p, const struct units *units)
 {
-	for (const struct unit *u = units->all; u < units->all + units->n; u++)
-		switch (u->kind) {
-		case UNIT_RULE: plain_rules(x->r, p, unfold_at(x, u->begin), x->o->diagnostics); break;
-		case UNIT_MAP: map_render(x, p, u); break;
-		case UNIT_PIECES: pieces_render(x, p, u, units->pieces.all); break;
-		}
+	for (struct unit *u = units->all; u < units->all + units->n; u++)
+		if (u->kind == UNIT_RULE)
+			plain_rules(x->r, p, unfold_at(x, u->begin), x->o->diagnostics);
+		else
+			map_render(x, p, u, units->pieces.all);
+}
+
+static void elements_render(const struct unfold *x, const struct unit *u, const struct piece *pieces, enum act_hook hook)
+{
+	const unsigned diagnostics = x->o->diagnostics;
+
+	rs_elements_reserve(x->r, u->map, u->n);
+	for (size_t i = u->begin; !x->r->failed && i < u->begin + u->n; i++) {
+		struct written *w = x->written[u->kind == UNIT_PIECES ? pieces[i].who : i];
+		const enum act_kind kind = written_kind(w);
+		struct rs_element *e = rs_element_add(x->r, u->map, NULL);
+
+		e->verdict = verdict_of(kind, hook, diagnostics);
+		e->chain = action_chain(kind, hook, diagnostics);
+		written_keep(&e->comment, &e->origin, x->r, w);
+	}
 }
 
 /* ---- hooks and families ---- */
@@ -160,6 +168,7 @@ static void units_render(const struct unfold *x, const struct places *p, const s
 /* The filters of one hook and family. */
 struct group {
 	size_t		 begin, end;
+	enum act_hook	 hook;
 	struct units	 units;
 	size_t		 n_mine, n_others;	/* of them for packets of this host, and for all */
 };
@@ -186,7 +195,7 @@ static size_t groups_find(struct group ret[static MAX_GROUPS], const struct unfo
 	for (size_t i = 0; i < x->n_order; n++) {
 		const struct specific *f = unfold_at(x, i), *g;
 
-		ret[n] = (struct group){ .begin = i };
+		ret[n] = (struct group){ .begin = i, .hook = f->hook };
 		while (i < x->n_order && (g = unfold_at(x, i))->hook == f->hook && g->family == f->family)
 			i++;
 		ret[n].end = i;
@@ -296,10 +305,16 @@ static int all_filters_render(struct unfold *x, struct rs_chain *base[ACT_N_HOOK
 		base_render(x, base[h], (enum act_hook)h, groups, n);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		group_render(x, &groups[i]);
-	for (size_t i = 0; i < n; i++)
-		units_free(&groups[i].units);
-	if (rc == 0)
+	if (rc == 0) {
 		targets_render(x);
+		rc = unfold_forget(x, err);
+	}
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; rc == 0 && k < groups[i].units.n; k++)
+			if (groups[i].units.all[k].kind != UNIT_RULE)
+				elements_render(x, &groups[i].units.all[k], groups[i].units.pieces.all, groups[i].hook);
+		units_free(&groups[i].units);
+	}
 	return rc;
 }
 

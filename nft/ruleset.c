@@ -296,6 +296,17 @@ static struct rs_element *elements_grow(struct ruleset *r, struct rs_set *s)
 	return arena_grow(r->arena, s->elements, s->n_elements, sizeof(*s->elements));
 }
 
+uint8_t *rs_keys_reserve(struct ruleset *r, struct rs_set *s, size_t n)
+{
+	size_t len;
+
+	if (s && !__builtin_mul_overflow(n, s->key_len, &len))
+		s->keys = arena_bytes(r->arena, len);
+	if (!s || !s->keys)
+		r->failed = true;
+	return s ? s->keys : NULL;
+}
+
 struct rs_element *rs_element_add(struct ruleset *r, struct rs_set *s, const uint8_t *key)
 {
 	struct rs_element *all = s ? elements_grow(r, s) : NULL;
@@ -306,9 +317,10 @@ struct rs_element *rs_element_add(struct ruleset *r, struct rs_set *s, const uin
 		return NULL;
 	}
 	s->elements = all;
-	e = &all[s->n_elements++];
+	e = &all[s->n_elements];
 	memset(e, 0, sizeof(*e));
-	e->key = arena_memdup(r->arena, key, s->key_len);
+	e->key = key ? arena_memdup(r->arena, key, s->key_len) : s->keys + s->n_elements * s->key_len;
+	s->n_elements++;
 	e->comment = "";
 	if (!e->key)
 		r->failed = true;

@@ -131,6 +131,7 @@ struct rs_set {
 	struct rs_element	*elements;	/* sorted by key when sealed */
 	size_t			 n_elements;
 	size_t			 n_reserved;	/* there is room for, if any was reserved */
+	uint8_t			*keys;		/* of those that are reserved; NULL: each has its own */
 };
 
 struct ruleset {
@@ -189,6 +190,9 @@ void rs_rule_log(struct ruleset *r, struct rs_rule *rule, const struct rs_log *l
 struct rs_set *rs_set_add(struct ruleset *r, const struct rs_lookup *l, bool map, const char *comment);
 /* Room for exactly n, in an empty set. */
 void rs_elements_reserve(struct ruleset *r, struct rs_set *s, size_t n);
+/* The keys of so many elements, which are written there first; then there is room for these elements, and each is added
+ * without a key: it is the next of these.  NULL: no memory. */
+uint8_t *rs_keys_reserve(struct ruleset *r, struct rs_set *s, size_t n);
 struct rs_element *rs_element_add(struct ruleset *r, struct rs_set *s, const uint8_t *key);
 void rs_warn(struct ruleset *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* nft(8) prints and reads comments as they are: what it would trip over becomes '?'. */

@@ -1,6 +1,5 @@
 #include "nft/shape.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -107,19 +106,11 @@ static const struct side *host_side(const struct specific *f)
 	return f->hook == ACT_IN ? &f->dst : &f->src;
 }
 
-static void key_put(struct specific *f, const void *p, size_t len)
+static uint8_t *key_put_port(uint8_t *p, uint16_t port)
 {
-	assert(f->key_len + (len + 3) / 4 * 4 <= sizeof(f->key));
-	memcpy(f->key + f->key_len, p, len);
-	f->key_len = (uint8_t)(f->key_len + (len + 3) / 4 * 4);
-	f->n_keys++;
-}
-
-static void key_put_port(struct specific *f, uint16_t port)
-{
-	const uint8_t b[2] = { (uint8_t)(port >> 8), (uint8_t)port };
-
-	key_put(f, b, sizeof(b));
+	p[0] = (uint8_t)(port >> 8);
+	p[1] = (uint8_t)port;
+	return p + 4;
 }
 
 static bool side_keyed(const struct side *s)
@@ -128,20 +119,42 @@ static bool side_keyed(const struct side *s)
 }
 
 /* The order of fields here and in shape_lookup must agree. */
-static void key_make(struct specific *f)
+size_t specific_key(uint8_t ret[static RS_KEY_MAX], const struct specific *f)
 {
 	const size_t len = family_bits(f->family) / 8;
+	uint8_t *p = ret;
 
+	memset(ret, 0, RS_KEY_MAX);
+	if (f->range)
+		return 0;
 	if (side_keyed(&f->src))
-		key_put(f, f->src.lo, len);
+		p = (uint8_t *)memcpy(p, f->src.lo, len) + len;
 	if (side_keyed(&f->dst))
-		key_put(f, f->dst.lo, len);
-	if (f->protocol)
-		key_put(f, &f->protocol, 1);
+		p = (uint8_t *)memcpy(p, f->dst.lo, len) + len;
+	if (f->protocol) {
+		*p = f->protocol;
+		p += 4;
+	}
 	if (port_given(&f->src))
-		key_put_port(f, f->src.port.lo);
+		p = key_put_port(p, f->src.port.lo);
 	if (port_given(&f->dst))
-		key_put_port(f, f->dst.port.lo);
+		p = key_put_port(p, f->dst.port.lo);
+	return (size_t)(p - ret);
+}
+
+static int key_cmp(const struct specific *a, const struct specific *b)
+{
+	uint8_t x[RS_KEY_MAX], y[RS_KEY_MAX];
+
+	specific_key(x, a);
+	specific_key(y, b);
+	return memcmp(x, y, sizeof(x));
+}
+
+static uint8_t keys_count(const struct specific *f)
+{
+	return f->range ? 0 : (uint8_t)(side_keyed(&f->src) + side_keyed(&f->dst) + (f->protocol != 0) + port_given(&f->src) +
+	    port_given(&f->dst));
 }
 
 void specific_rank(struct specific *f)
@@ -149,9 +162,6 @@ void specific_rank(struct specific *f)
 	const struct side *host = host_side(f);
 	uint64_t v = f->tunnel;
 
-	memset(f->key, 0, sizeof(f->key));
-	f->key_len = 0;
-	f->n_keys = 0;
 	f->range = f->src.range || f->dst.range || port_range(&f->src) || port_range(&f->dst);
 	v = v << 9 | (uint64_t)(f->src.bits + f->dst.bits);
 	v = v << 8 | host->bits;
@@ -163,8 +173,7 @@ void specific_rank(struct specific *f)
 	v = v << 1 | !f->range;
 	v = v << 1 | (!f->src.me && !f->dst.me);
 	f->rank = v;
-	if (!f->range)
-		key_make(f);
+	f->n_keys = keys_count(f);
 }
 
 static int num_cmp(uint64_t a, uint64_t b)
@@ -172,7 +181,7 @@ static int num_cmp(uint64_t a, uint64_t b)
 	return a < b ? -1 : a > b;
 }
 
-static int severity(enum act_kind k)
+static int severity(uint8_t k)
 {
 	return k == ACT_BLOCK ? 2 : k != ACT_PERMIT;
 }
@@ -233,7 +242,7 @@ int specific_cmp(const struct specific *a, const struct specific *b)
 {
 	int c;
 
-	if ((c = shape_cmp(a, b)) || (c = memcmp(a->key, b->key, sizeof(a->key))) || (c = tie_cmp(a, b)))
+	if ((c = shape_cmp(a, b)) || (c = key_cmp(a, b)) || (c = tie_cmp(a, b)))
 		return c;
 	return rest_cmp(a, b);
 }
@@ -247,7 +256,7 @@ bool specific_same(const struct specific *a, const struct specific *b)
 {
 	if (a->range || b->range)
 		return a->range == b->range && !shape_cmp(a, b) && !rest_cmp(a, b);
-	return specific_same_shape(a, b) && !memcmp(a->key, b->key, sizeof(a->key));
+	return specific_same_shape(a, b) && !key_cmp(a, b);
 }
 
 /* ---- one range ---- */
@@ -318,11 +327,8 @@ void specific_piece(struct specific *ret, const struct specific *f, enum axis a,
 		s->bits = p->bits;
 		s->range = false;
 	}
-	memset(ret->key, 0, sizeof(ret->key));
-	ret->key_len = 0;
-	ret->n_keys = 0;
 	ret->range = false;
-	key_make(ret);
+	ret->n_keys = keys_count(ret);
 }
 
 /* ---- names ---- */

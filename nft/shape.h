@@ -36,10 +36,8 @@ struct written {
 	const struct ipsec_rule		*rule;
 	const struct render_source	*from;
 	const char		*rule_comment;	/* what the comments of the rule's filters end in */
-	uint8_t			 hooks;		/* where it stands, a sum of 1 << enum act_hook */
-	/* In the ruleset, once something of the filter is there; see written_keep. */
+	/* In the ruleset, once something of the filter is there; its comment stands behind it.  See written_keep. */
 	const struct rs_origin	*kept;
-	const char		*comment;
 };
 
 struct side {
@@ -54,26 +52,24 @@ struct side {
 /* Where a filter has its range. */
 enum axis { AXIS_SRC, AXIS_DST, AXIS_SPORT, AXIS_DPORT };
 
+/* There are as many of them as elements at least: what they take is most of what rendering takes. */
 struct specific {
-	enum act_hook		 hook;
-	uint8_t			 family;	/* AF_INET or AF_INET6 */
-	bool			 tunnel;
-	enum ipsec_conntype	 conntype;
-	uint8_t			 protocol;	/* 0: any */
 	struct side		 src, dst;
-	enum act_kind		 kind;
-	enum render_store	 store;
-	struct written		*written;
+	uint8_t			 family;	/* AF_INET or AF_INET6 */
+	uint8_t			 hook, kind;	/* enum act_hook, act_kind */
+	uint8_t			 conntype;	/* enum ipsec_conntype */
+	uint8_t			 store;		/* enum render_store */
+	uint8_t			 protocol;	/* 0: any */
+	bool			 tunnel;
 	/* Made by specific_rank. */
-	uint64_t		 rank;		/* higher: more specific */
-	uint8_t			 n_keys;	/* fields the map is keyed by; ranges: 0 */
 	bool			 range;
-	uint8_t			 key[RS_KEY_MAX];
-	uint8_t			 key_len;
+	uint8_t			 n_keys;	/* fields the map is keyed by; ranges: 0 */
 	/* Of a piece of a range: where that was (enum axis), and in which of several groups of its shape, from 1
 	 * on; else 0. */
 	uint8_t			 axis;
 	uint16_t		 group;
+	struct written		*written;
+	uint64_t		 rank;		/* higher: more specific; made by specific_rank */
 };
 
 /* false: both sides are this host, or "me" stands where this hook never sees it. */
@@ -83,6 +79,8 @@ void side_me(struct side *ret, uint8_t family);
 void side_range(struct side *ret, uint8_t family, const uint8_t *lo, const uint8_t *hi);
 void side_net(struct side *ret, uint8_t family, const uint8_t *addr, unsigned prefix);
 void specific_rank(struct specific *f);
+/* The rest is zero, with a range all is.  Returns how many bytes of it the key has. */
+size_t specific_key(uint8_t ret[static RS_KEY_MAX], const struct specific *f);
 
 /* Order of the chain: hook, family, rank, shape, key, tie. */
 int specific_cmp(const struct specific *a, const struct specific *b);

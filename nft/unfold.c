@@ -9,10 +9,9 @@
 #include "schema/err.h"
 #include "schema/facts.h"
 
-/* A policy that unfolds into more is refused: 100,000 mirrored filters between nets are
- * 600,000 of these.  400,000 take 335 MB and, from policy to
- * proved in the kernel, 9.3 s on two slow cores while another process watches nftables,
- * for which the kernel describes each element: most of that time. */
+/* A policy that unfolds into more is refused: 100,000 mirrored filters between nets are 600,000 of
+ * these.  They take 115 MB and, from policy to proved in the kernel, 3 s on two cores; more while another process
+ * watches nftables, for which the kernel describes each element. */
 #define MAX_SPECIFIC	640000
 /* The same before equal ones are dropped: many rules may share one long filter list. */
 #define MAX_SEEN	(4 * MAX_SPECIFIC)
@@ -25,10 +24,12 @@ struct place {
 	uint32_t	i;		/* in the array */
 };
 
-static uint64_t key_head(const uint8_t *key)
+static uint64_t key_head(const struct specific *f)
 {
+	uint8_t key[RS_KEY_MAX];
 	uint64_t v = 0;
 
+	specific_key(key, f);
 	for (int i = 0; i < 8; i++)
 		v = v << 8 | key[i];
 	return v;
@@ -62,10 +63,10 @@ static void places_take(struct specific *all, struct place *places, size_t n)
 	}
 }
 
-static bool specifics_sorted(const struct specific *all, size_t n)
+static bool places_in_order(const struct place *places, size_t n, struct specific *all)
 {
 	for (size_t i = 1; i < n; i++)
-		if (specific_cmp(&all[i - 1], &all[i]) > 0)
+		if (place_cmp(&places[i - 1], &places[i], all) > 0)
 			return false;
 	return true;
 }
@@ -76,8 +77,8 @@ static struct place *places_sorted(struct specific *all, size_t n)
 	struct place *places = malloc(n * sizeof(*places));
 
 	for (size_t i = 0; places && i < n; i++)
-		places[i] = (struct place){ specific_order(&all[i]), key_head(all[i].key), (uint32_t)i };
-	if (places && !specifics_sorted(all, n))
+		places[i] = (struct place){ specific_order(&all[i]), key_head(&all[i]), (uint32_t)i };
+	if (places && !places_in_order(places, n, all))
 		qsort_r(places, n, sizeof(*places), place_cmp, all);
 	return places;
 }
@@ -113,10 +114,26 @@ int unfold_sort(struct unfold *x, struct err *err)
 	places = x->order && x->n ? places_sorted(x->all, x->n) : NULL;
 	if (!x->order || (x->n && !places))
 		return err_nomem(err);
+	/* What was left out is as what was taken last. */
 	for (size_t i = 0; i < x->n; i++)
-		if (!i || !specific_same(unfold_at(x, x->n_order - 1), &x->all[places[i].i]))
+		if (!i || places[i - 1].shape != places[i].shape || places[i - 1].key != places[i].key ||
+		    !specific_same(unfold_at(x, x->n_order - 1), &x->all[places[i].i]))
 			x->order[x->n_order++] = places[i].i;
 	free(places);
+	return 0;
+}
+
+int unfold_forget(struct unfold *x, struct err *err)
+{
+	x->written = malloc((x->n_order + 1) * sizeof(*x->written));
+	if (!x->written)
+		return err_nomem(err);
+	for (size_t i = 0; i < x->n_order; i++)
+		x->written[i] = unfold_at(x, i)->written;
+	free(x->all);
+	free(x->order);
+	x->all = NULL;
+	x->order = NULL;
 	return 0;
 }
 
@@ -124,9 +141,11 @@ void unfold_free(struct unfold *x)
 {
 	free(x->all);
 	free(x->order);
+	free(x->written);
 	arena_free(x->arena);
 	x->all = NULL;
 	x->order = NULL;
+	x->written = NULL;
 	x->arena = NULL;
 }
 
@@ -223,7 +242,7 @@ static int direction_add(struct unfold *x, const struct specific *f, struct err 
 
 	for (int h = 0; h < ACT_N_HOOKS; h++) {
 		s.hook = (enum act_hook)h;
-		if (!(f->written->hooks & 1u << h) || !specific_seen(&s))
+		if (!(x->rule_hooks & 1u << h) || !specific_seen(&s))
 			continue;
 		specific_rank(&s);
 		if (specific_add(x, &s, err) < 0)
@@ -352,37 +371,36 @@ static const char *rule_comment(struct unfold *x, const struct render_source *fr
 	return arena_strdup(x->arena, text);
 }
 
-static const char *filter_comment(struct ruleset *r, const struct written *w)
-{
-	const size_t len = strlen(w->rule_comment) + 1;
-	char *text = arena_zalloc(r->arena, FILTER_WORD + len, 1), id[9];
-
-	if (!text) {
-		r->failed = true;
-		return "";
-	}
-	guid_short(&w->filter->id, id);
-	memcpy(text, "f:", 2);
-	memcpy(text + 2, id, 8);
-	memcpy(text + FILTER_WORD, w->rule_comment, len);
-	return text;
-}
 
 struct rs_origin written_origin(const struct written *w)
 {
 	return (struct rs_origin){ w->filter->id, w->rule->id, w->from->gpo, (uint8_t)w->from->store };
 }
 
-void written_keep(struct ruleset *r, struct written *w)
+_Static_assert(_Alignof(struct rs_origin) == 1, "an origin stands anywhere");
+
+bool written_keep(const char **ret_comment, const struct rs_origin **ret, struct ruleset *r, struct written *w)
 {
 	const struct rs_origin origin = written_origin(w);
+	const size_t len = strlen(w->rule_comment) + 1;
+	char *p = (char *)(uintptr_t)w->kept, id[9];
 
-	if (w->kept)
-		return;
-	w->comment = filter_comment(r, w);
-	w->kept = arena_memdup(r->arena, &origin, sizeof(origin));
-	if (!w->kept)
-		r->failed = true;
+	if (!p) {
+		p = arena_bytes(r->arena, sizeof(origin) + FILTER_WORD + len);
+		if (!p) {
+			r->failed = true;
+			return false;
+		}
+		guid_short(&w->filter->id, id);
+		memcpy(p, &origin, sizeof(origin));
+		memcpy(p + sizeof(origin), "f:", 2);
+		memcpy(p + sizeof(origin) + 2, id, 8);
+		memcpy(p + sizeof(origin) + FILTER_WORD, w->rule_comment, len);
+		w->kept = (const void *)p;
+	}
+	*ret = w->kept;
+	*ret_comment = p + sizeof(origin);
+	return true;
 }
 
 static void warn_unknown(struct unfold *x, const struct ipsec_rule *rule, const struct ipsec_filter *f)
@@ -416,8 +434,13 @@ static enum act_kind rule_kind(const struct ipsec_rule *rule)
 	return n->soft ? ACT_REQUEST : ACT_REQUIRE;
 }
 
+enum act_kind written_kind(const struct written *w)
+{
+	return rule_kind(w->rule);
+}
+
 static int filter_add(struct unfold *x, const struct render_source *from, const struct ipsec_rule *rule,
-    const struct ipsec_filter *f, struct err *err)
+    const struct ipsec_filter *f, struct written *w, struct err *err)
 {
 	struct specific s = { .tunnel = rule->tunnel, .conntype = rule->conntype, .kind = rule_kind(rule),
 		.store = from->store };
@@ -426,11 +449,8 @@ static int filter_add(struct unfold *x, const struct render_source *from, const 
 
 	if (filter_check(f, err) < 0)
 		return -1;
-	s.written = arena_zalloc(x->arena, 1, sizeof(*s.written));
-	if (!s.written)
-		return err_nomem(err);
+	s.written = w;
 	s.written->filter = f;
-	s.written->hooks = from->rule_hooks ? from->rule_hooks[rule - from->policy->rules] : 0xff;
 	s.written->rule = rule;
 	s.written->from = from;
 	s.written->rule_comment = x->rule_comment;
@@ -448,6 +468,8 @@ static int filter_add(struct unfold *x, const struct render_source *from, const 
 
 static int rule_add(struct unfold *x, const struct render_source *from, const struct ipsec_rule *rule, struct err *err)
 {
+	const size_t n = rule->filter_list ? rule->filter_list->n_filters : 0;
+	struct written *all;
 	char id[GUID_TEXT];
 
 	if (!rule->active || rule->default_response || !rule->filter_list)
@@ -457,10 +479,12 @@ static int rule_add(struct unfold *x, const struct render_source *from, const st
 	if (!x->arena)
 		x->arena = arena_new(0);
 	x->rule_comment = x->arena ? rule_comment(x, from, rule) : NULL;
-	if (!x->rule_comment)
+	all = x->rule_comment ? arena_zalloc(x->arena, n, sizeof(*all)) : NULL;
+	if (!all)
 		return err_nomem(err);
-	for (size_t i = 0; i < rule->filter_list->n_filters; i++)
-		if (filter_add(x, from, rule, &rule->filter_list->filters[i], err) < 0) {
+	x->rule_hooks = from->rule_hooks ? from->rule_hooks[rule - from->policy->rules] : 0xff;
+	for (size_t i = 0; i < n; i++)
+		if (filter_add(x, from, rule, &rule->filter_list->filters[i], &all[i], err) < 0) {
 			guid_text(&rule->filter_list->filters[i].id, id);
 			return err_prefix(err, "filter %s", id);
 		}

@@ -26,7 +26,11 @@ struct unfold {
 	size_t				 n, size;
 	size_t				 n_seen;	/* with those dropped because another is the same */
 	struct arena			*arena;	/* of what `all` points to */
-	const char			*rule_comment;	/* of the rule that is being unfolded */
+	/* Of the rule that is being unfolded: what its filters' comments end in, and where they stand, a sum of
+	 * 1 << enum act_hook. */
+	const char			*rule_comment;
+	uint8_t				 rule_hooks;
+	struct written			**written;	/* in order; made by unfold_forget */
 };
 
 /* Adds what the active rules of one policy say.  Errors name rule and filter. */
@@ -37,10 +41,13 @@ static inline const struct specific *unfold_at(const struct unfold *x, size_t i)
 {
 	return &x->all[x->order[i]];
 }
+/* Of all filters only those as they were written are left: the rest is as large as a ruleset. */
+int unfold_forget(struct unfold *x, struct err *err);
 void unfold_free(struct unfold *x);
 struct rs_origin written_origin(const struct written *w);
-/* Copies origin and comment of a filter into the ruleset, the first time. */
-void written_keep(struct ruleset *r, struct written *w);
+enum act_kind written_kind(const struct written *w);
+/* A filter's origin and comment in the ruleset, copied there the first time.  false: no memory. */
+bool written_keep(const char **ret_comment, const struct rs_origin **ret, struct ruleset *r, struct written *w);
 
 /* ---- the specific filters in effect, for people ---- */
 

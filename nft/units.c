@@ -143,7 +143,7 @@ static struct keyed *keyed_make(const struct work *w, const struct clique *c, en
 
 	for (uint32_t at = c->first; all && at != NONE; at = w->next[at - w->begin]) {
 		specific_piece(&f, unfold_at(w->x, at), axis, &nothing, 1);
-		memcpy(all[n].key, f.key, sizeof(f.key));
+		specific_key(all[n].key, &f);
 		all[n++].at = at;
 	}
 	if (all)
@@ -236,7 +236,8 @@ static int maps_add(struct work *w, const struct clique *c, const struct pieces 
 	for (size_t i = 0, n; i < p->n; i += n) {
 		n = pieces_count(p, i);
 		part = i && p->all[i - 1].bits == p->all[i].bits ? part + 1 : 1;
-		if (unit_add(w, (struct unit){ UNIT_PIECES, part, base + i, n, axis, group }) < 0)
+		if (unit_add(w, (struct unit){ .kind = UNIT_PIECES, .part = part, .begin = base + i, .n = n, .axis = axis,
+		    .group = group }) < 0)
 			return -1;
 	}
 	return pieces_append(w, p);

@@ -33,6 +33,7 @@ struct unit {
 	size_t		 begin, n;
 	enum axis	 axis;		/* of pieces */
 	unsigned	 group;		/* of pieces: see struct specific */
+	struct rs_set	*map;		/* what was made of it; of a rule NULL */
 };
 
 /* Zero is an empty one. */

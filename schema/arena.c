@@ -1,16 +1,19 @@
 #include "schema/arena.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CHUNK	4096
+#define OWN_CHUNK	65536	/* an array of that size is not copied when it grows, but gets a chunk that does */
 
 struct chunk {
 	struct chunk	*next;
 	size_t		 used, size;
+	bool		 own;		/* of one array, see arena_extend */
 	_Alignas(max_align_t) unsigned char data[];
 };
 
@@ -58,29 +61,46 @@ static struct chunk *chunk_add(struct arena *a, size_t len)
 	return c;
 }
 
-void *arena_zalloc(struct arena *a, size_t n, size_t size)
+static bool over_limit(const struct arena *a, size_t len)
 {
-	const size_t align = _Alignof(max_align_t);
+	return a->limit && (len > a->limit || a->total > a->limit - len);
+}
+
+/* len not 0. */
+static void *take(struct arena *a, size_t len, size_t align)
+{
 	struct chunk *c = a->head;
-	size_t len;
+	size_t skip = c ? (align - c->used % align) % align : 0;
 	void *p;
 
-	if (__builtin_mul_overflow(n, size, &len) || len > SIZE_MAX / 2)
+	if (over_limit(a, len + skip))
 		return NULL;
-	len = (len + align - 1) / align * align;
-	if (len == 0)
-		len = align;
-	if (a->limit && (len > a->limit || a->total > a->limit - len))
-		return NULL;
-	if (!c || c->size - c->used < len) {
+	if (!c || c->size - c->used < len + skip) {
+		skip = 0;
 		c = chunk_add(a, len);
 		if (!c)
 			return NULL;
 	}
-	p = c->data + c->used;
-	c->used += len;
-	a->total += len;
+	p = c->data + c->used + skip;
+	c->used += len + skip;
+	a->total += len + skip;
 	return p;
+}
+
+void *arena_zalloc(struct arena *a, size_t n, size_t size)
+{
+	const size_t align = _Alignof(max_align_t);
+	size_t len;
+
+	if (__builtin_mul_overflow(n, size, &len) || len > SIZE_MAX / 2)
+		return NULL;
+	len = (len + align - 1) / align * align;
+	return take(a, len ? len : align, align);
+}
+
+void *arena_bytes(struct arena *a, size_t len)
+{
+	return len > SIZE_MAX / 2 ? NULL : take(a, len ? len : 1, 1);
 }
 
 void *arena_memdup(struct arena *a, const void *p, size_t len)
@@ -95,7 +115,7 @@ void *arena_memdup(struct arena *a, const void *p, size_t len)
 char *arena_strndup(struct arena *a, const char *s, size_t len)
 {
 	size_t n = strnlen(s, len);
-	char *q = arena_zalloc(a, n + 1, 1);
+	char *q = arena_bytes(a, n + 1);
 
 	if (q)
 		memcpy(q, s, n);
@@ -118,7 +138,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0)
 		return NULL;
-	q = arena_zalloc(a, (size_t)n + 1, 1);
+	q = arena_bytes(a, (size_t)n + 1);
 	if (!q)
 		return NULL;
 	va_start(ap, fmt);
@@ -139,5 +159,56 @@ void *arena_grow(struct arena *a, void *array, size_t n, size_t size)
 	q = arena_zalloc(a, n < 8 ? 8 : 2 * n, size);
 	if (q && n)
 		memcpy(q, array, n * size);
+	return q;
+}
+
+/* The place where the chunk of this array alone is linked; NULL: it has none. */
+static struct chunk **own_chunk(struct arena *a, const void *array)
+{
+	struct chunk **at = &a->head;
+
+	while (*at && !((*at)->own && (*at)->data == array))
+		at = &(*at)->next;
+	return *at ? at : NULL;
+}
+
+/* len bytes, of which those that were there already are kept. */
+static void *own_extend(struct arena *a, void *array, size_t used, size_t len)
+{
+	struct chunk **at = own_chunk(a, array), *c;
+	const size_t more = at ? len - (*at)->size : len;
+
+	if (over_limit(a, more))
+		return NULL;
+	c = realloc(at ? *at : NULL, sizeof(*c) + len);
+	if (!c)
+		return NULL;
+	if (at) {
+		*at = c;
+	} else {
+		memcpy(c->data, array, used);
+		/* Behind the first, which goes on being filled. */
+		at = a->head ? &a->head->next : &a->head;
+		c->next = *at;
+		*at = c;
+		c->own = true;
+	}
+	c->used = c->size = len;
+	a->total += more;
+	return c->data;
+}
+
+void *arena_extend(struct arena *a, void *array, size_t n, size_t size)
+{
+	unsigned char *q = array;
+	size_t len;
+
+	if (array && n >= 8 && !(n & (n - 1)) && !__builtin_mul_overflow(2 * n, size, &len) && len >= OWN_CHUNK &&
+	    len <= SIZE_MAX / 4)
+		q = own_extend(a, array, n * size, len);
+	else
+		q = arena_grow(a, array, n, size);
+	if (q)
+		memset(q + n * size, 0, size);
 	return q;
 }

@@ -148,21 +148,48 @@ static const char *const symbolic[] = {
 	[IPSEC_ADDR_WINS] = "wins", [IPSEC_ADDR_DHCP] = "dhcp", [IPSEC_ADDR_GATEWAY] = "gateway",
 };
 
+/* By hand: a policy's text is mostly addresses, and printf is slow.  Returns the end. */
+static char *byte_put(char *p, uint8_t v)
+{
+	if (v >= 100)
+		*p++ = (char)('0' + v / 100);
+	if (v >= 10)
+		*p++ = (char)('0' + v / 10 % 10);
+	*p++ = (char)('0' + v % 10);
+	*p = '\0';
+	return p;
+}
+
+/* NULL: no such family. */
+static char *addr_put(char *p, uint8_t family, const uint8_t *b)
+{
+	if (family != AF_INET)
+		return inet_ntop(family, b, p, INET6_ADDRSTRLEN) ? p + strlen(p) : NULL;
+	for (int i = 0; i < 4; i++) {
+		p = byte_put(p, b[i]);
+		*p++ = '.';
+	}
+	*--p = '\0';
+	return p;
+}
+
 void ipsec_addr_text(const struct ipsec_addr *a, char out[static IPSEC_ADDR_TEXT])
 {
-	char lo[INET6_ADDRSTRLEN], hi[INET6_ADDRSTRLEN];
+	char *p;
 
+	_Static_assert(IPSEC_ADDR_TEXT >= 2 * INET6_ADDRSTRLEN, "room for a range");
 	if (a->kind < IPSEC_ADDR_NET) {
-		snprintf(out, IPSEC_ADDR_TEXT, "%s%s", symbolic[a->kind],
-		    a->family == AF_INET ? "4" : a->family == AF_INET6 ? "6" : "");
+		p = stpcpy(out, symbolic[a->kind]);
+		strcpy(p, a->family == AF_INET ? "4" : a->family == AF_INET6 ? "6" : "");
 		return;
 	}
-	if (!inet_ntop(a->family, a->lo, lo, sizeof(lo)) || !inet_ntop(a->family, a->hi, hi, sizeof(hi)))
-		snprintf(out, IPSEC_ADDR_TEXT, "unknown");
-	else if (a->kind == IPSEC_ADDR_NET)
-		snprintf(out, IPSEC_ADDR_TEXT, "%s/%u", lo, a->prefix);
-	else
-		snprintf(out, IPSEC_ADDR_TEXT, "%s-%s", lo, hi);
+	p = addr_put(out, a->family, a->lo);
+	if (p) {
+		*p++ = a->kind == IPSEC_ADDR_NET ? '/' : '-';
+		p = a->kind == IPSEC_ADDR_NET ? byte_put(p, a->prefix) : addr_put(p, a->family, a->hi);
+	}
+	if (!p)
+		strcpy(out, "unknown");
 }
 
 static bool symbolic_read(struct ipsec_addr *ret, const char *text)

@@ -248,12 +248,12 @@ uint32_t in_key_number(struct in *in, const char *key, uint32_t max)
 
 void *in_add(struct in *in, void **array, size_t n, size_t size)
 {
-	void *grown = in->bad ? NULL : arena_grow(in->a, *array, n, size);
+	void *grown = in->bad ? NULL : arena_extend(in->a, *array, n, size);
 
 	if (!grown) {
 		in_fail_nomem(in);
 		return NULL;
 	}
 	*array = grown;
-	return memset((char *)grown + n * size, 0, size);
+	return (char *)grown + n * size;
 }

@@ -419,30 +419,44 @@ static void head_read(struct in *in, struct ipsec_policy *p)
 	p->polling_seconds = in_number_line(in, "\tpolling");
 }
 
+/* A text that is compared while it is written. */
+struct expected {
+	const char	*text;
+	size_t		 len, at;	/* the same so far */
+	bool		 differs;
+};
+
+static ssize_t expected_write(void *cookie, const char *p, size_t n)
+{
+	struct expected *x = cookie;
+
+	if (!x->differs && n <= x->len - x->at && !memcmp(x->text + x->at, p, n)) {
+		x->at += n;
+		return (ssize_t)n;
+	}
+	for (size_t i = 0; !x->differs && i < n; i++) {
+		x->differs = x->at == x->len || x->text[x->at] != p[i];
+		x->at += !x->differs;
+	}
+	return (ssize_t)n;
+}
+
 /* What the writer makes of the value must be the very text. */
 static int canonical_check(const struct ipsec_policy *p, const char *text, size_t len, struct err *err)
 {
-	char *again = NULL;
-	size_t n = 0, line = 1;
-	FILE *f = open_memstream(&again, &n);
-	int rc = -1;
+	struct expected x = { .text = text, .len = len };
+	FILE *f = fopencookie(&x, "w", (cookie_io_functions_t){ .write = expected_write });
+	size_t line = 1;
 
 	if (!f)
 		return err_nomem(err);
-	if (policy_write(p, POLICY_SEALED, f) | fclose(f)) {
-		err_nomem(err);
-		goto out;
-	}
-	if (n != len || memcmp(again, text, len)) {
-		for (size_t i = 0; i < n && i < len && again[i] == text[i]; i++)
-			line += text[i] == '\n';
-		err_set(err, ERR_FORMAT, "line %zu: not in the canonical form", line);
-		goto out;
-	}
-	rc = 0;
-out:
-	free(again);
-	return rc;
+	if (policy_write(p, POLICY_SEALED, f) | fclose(f))
+		return err_nomem(err);
+	if (!x.differs && x.at == len)
+		return 0;
+	for (size_t i = 0; i < x.at; i++)
+		line += text[i] == '\n';
+	return err_set(err, ERR_FORMAT, "line %zu: not in the canonical form", line);
 }
 
 int policy_read(struct ipsec_policy **ret, const char *text, size_t len, struct err *err)

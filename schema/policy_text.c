@@ -62,6 +62,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 
 #include "schema/policy.h"
 #include "schema/utf.h"
@@ -153,40 +154,52 @@ static void isakmp_write(struct out *o, const struct ipsec_isakmp *m)
 	}
 }
 
-static void side_write(struct out *o, const struct ipsec_addr *a, const struct ipsec_ports *p)
+/* A filter's line is put together by hand: there are as many as filters, and printf is slow.  Each returns the end. */
+static char *number_put(char *p, unsigned v)
 {
-	char text[IPSEC_ADDR_TEXT];
+	char digits[10];
+	int n = 0;
 
-	ipsec_addr_text(a, text);
-	fprintf(o->f, " %s", text);
-	if (ipsec_ports_any(p))
-		return;
-	fprintf(o->f, " port %u", p->lo);
-	if (p->hi != p->lo)
-		fprintf(o->f, "-%u", p->hi);
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while (v /= 10);
+	while (n)
+		*p++ = digits[--n];
+	*p = '\0';
+	return p;
 }
 
-static void protocol_write(struct out *o, uint8_t protocol)
+static char *side_put(char *p, const struct ipsec_addr *a, const struct ipsec_ports *ports)
+{
+	*p++ = ' ';
+	ipsec_addr_text(a, p);
+	p += strlen(p);
+	if (ipsec_ports_any(ports))
+		return p;
+	p = number_put(stpcpy(p, " port "), ports->lo);
+	return ports->hi != ports->lo ? number_put(stpcpy(p, "-"), ports->hi) : p;
+}
+
+static char *protocol_put(char *p, uint8_t protocol)
 {
 	const char *name = policy_protocol_name(protocol);
 
-	if (name)
-		fprintf(o->f, " protocol %s", name);
-	else
-		fprintf(o->f, " protocol %u", protocol);
+	p = stpcpy(p, " protocol ");
+	return name ? stpcpy(p, name) : number_put(p, protocol);
 }
+
+#define FILTER_LINE	(GUID_TEXT + 2 * (IPSEC_ADDR_TEXT + 20) + 64)
 
 static void filter_write(struct out *o, const struct ipsec_filter *f)
 {
-	char id[GUID_TEXT];
+	char line[FILTER_LINE], *p = stpcpy(line, "\tfilter ");
 
-	guid_text(&f->id, id);
-	fprintf(o->f, "\tfilter %s", id);
-	side_write(o, &f->src, &f->src_port);
-	fputs(" ->", o->f);
-	side_write(o, &f->dst, &f->dst_port);
-	protocol_write(o, f->protocol);
-	fputs(f->mirrored ? " mirrored\n" : " one-way\n", o->f);
+	guid_text(&f->id, p);
+	p = side_put(p + strlen(p), &f->src, &f->src_port);
+	p = side_put(stpcpy(p, " ->"), &f->dst, &f->dst_port);
+	p = protocol_put(p, f->protocol);
+	p = stpcpy(p, f->mirrored ? " mirrored\n" : " one-way\n");
+	fwrite(line, 1, (size_t)(p - line), o->f);
 	line_text_maybe(o, "\t\tdescription", f->description);
 	line_text_maybe(o, "\t\tsource-name", f->src_dns);
 	line_text_maybe(o, "\t\tdestination-name", f->dst_dns);

@@ -154,9 +154,8 @@ static void filter_add(struct mk *m, char *words)
 		w[i] = strtok_r(i ? NULL : words, " ", &save);
 	if (!w[4])
 		broken("filter has too few words");
-	l->filters = must(arena_grow(p->arena, l->filters, l->n_filters, sizeof(*f)));
+	l->filters = must(arena_extend(p->arena, l->filters, l->n_filters, sizeof(*f)));
 	f = &l->filters[l->n_filters++];
-	memset(f, 0, sizeof(*f));
 	f->id = number_guid(number, 6);
 	f->description = f->src_dns = f->dst_dns = "";
 	if (!ipsec_addr_read(&f->src, w[0]) || !ipsec_addr_read(&f->dst, w[1]))

@@ -286,10 +286,13 @@ static void bench(const char *file)
 	struct nlbatch *b;
 	size_t n = 0;
 
+	free(text);
 	lap(NULL);
 	lap("policy");
 	if (mk_render(&r, m, &err) < 0)
 		fail();
+	/* As the service does. */
+	mk_free(m);
 	lap("render");
 	if (nlsock_apply(s, r, &rep, NULL, &err) < 0)
 		fail();
@@ -312,8 +315,6 @@ static void bench(const char *file)
 	printf("elements %zu bytes %zu\n", n, rep.n_bytes);
 	nlsock_close(s);
 	ruleset_free(r);
-	mk_free(m);
-	free(text);
 }
 
 /* ---- flip ---- */

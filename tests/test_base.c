@@ -106,6 +106,32 @@ static void arena_refuses_what_is_too_much(void **state)
 	arena_free(a);
 }
 
+/* Small as in any arena, then on its own, where it grows in place or moves. */
+static void arena_extends(void **state)
+{
+	struct arena *a = arena_new(0), *small = arena_new(100000);
+	uint32_t *all = NULL;
+	size_t n = 0;
+
+	(void)state;
+	for (; n < 100000; n++) {
+		all = arena_extend(a, all, n, sizeof(*all));
+		assert_non_null(all);
+		assert_int_equal(all[n], 0);
+		all[n] = (uint32_t)n + 1;
+		if (n % 1000 == 0)
+			assert_string_equal(arena_strdup(a, "between"), "between");
+	}
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(all[i], i + 1);
+	for (n = 0, all = NULL; n < 100000 && (all = arena_extend(small, all, n, sizeof(*all))); n++)
+		;
+	assert_in_range(n, 1000, 25000);
+	assert_int_equal((uintptr_t)arena_zalloc(a, 1, 1) % 16, 0);
+	arena_free(a);
+	arena_free(small);
+}
+
 static void arena_copies(void **state)
 {
 	struct arena *a = arena_new(0);
@@ -925,7 +951,7 @@ int main(void)
 		cmocka_unit_test(err_codes_have_names),
 		cmocka_unit_test(arena_gives_aligned_zeroes),
 		cmocka_unit_test(arena_refuses_what_is_too_much),
-		cmocka_unit_test(arena_copies),
+		cmocka_unit_test(arena_extends), cmocka_unit_test(arena_copies),
 		cmocka_unit_test(rd_stops_at_the_end),
 		cmocka_unit_test(wr_writes_little_endian),
 		cmocka_unit_test(guid_is_read_and_printed),
