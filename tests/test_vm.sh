@@ -8,7 +8,7 @@ set -u
 builddir=$(cd "$builddir" && pwd) srcdir=$(cd "$srcdir" && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 . "$srcdir/tests/vm/machine.sh"
-vm=$builddir/vm limit=${VM_SECONDS:-900}
+vm=$builddir/vm limit=${VM_SECONDS:-1800}
 skip() { echo "SKIP: virtual machine: $1"; echo "0 passed, 0 failed"; exit 0; }
 
 [ "$(uname -m)" = x86_64 ] || skip "only for amd64"

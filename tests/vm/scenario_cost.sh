@@ -4,7 +4,7 @@ scenario_thousand() {
 	lines=$(wc -l </run/A/agent.log) t0=$(seconds)
 	policy thousand A
 	t1=$(seconds)
-	check "charon holds them" within 120 sh -c "tail -n +$((lines + 1)) /run/A/agent.log | grep 'holds all [0-9]* connections'"
+	check "charon holds them" within 300 sh -c "tail -n +$((lines + 1)) /run/A/agent.log | grep 'holds all connections'"
 	t2=$(seconds)
 	n=$(our_policies A) k=$(our_conns A)
 	[ "$n" -ge 2000 ] && ok "$n IPsec policies for 1,000 mirrored filters" || fail "$n IPsec policies for 1,000 mirrored filters"
@@ -15,7 +15,7 @@ scenario_thousand() {
 	t4=$(seconds)
 	check "no policy is left" policies_are A 0
 	# Asked seldom: a list of so many is itself work for charon.
-	check "no connection is left" within 120 sleep_and conns_are A 0
+	check "no connection is left" within 300 sleep_and conns_are A 0
 	t5=$(seconds)
 	note "$(echo "$t0 $t1 $t2 $t3 $t4 $t5" | awk '{ printf "1,000 filters: kernel %.1f s, charon %.1f s; taken away: kernel %.1f s, charon %.1f s", $2 - $1, $3 - $1, $5 - $4, $6 - $4 }')"
 }
