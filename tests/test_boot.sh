@@ -101,8 +101,8 @@ round() {	# NUMBER: a start from nothing; every third one crashes on its way fir
 		daemon=$!
 	fi
 	i=0
-	until in_ns nft list table inet ipsecpol 2>/dev/null | grep -q s:persistent || [ $i = 200 ]; do sleep 0.01; i=$((i + 1)); done
-	[ $i -lt 200 ] || { echo "round $1: no policy"; return 1; }
+	until in_ns nft list table inet ipsecpol 2>/dev/null | grep -q s:persistent || [ $i = 1000 ]; do sleep 0.01; i=$((i + 1)); done
+	[ $i -lt 1000 ] || { echo "round $1: no policy"; tail -5 "$t/log"; return 1; }
 	kill -9 $daemon; wait $daemon 2>/dev/null; daemon=
 }
 ip -n $peer neigh replace 10.9.0.1 lladdr "$(ip -n $ns -br link show eth0 | awk '{ print $3 }')" dev eth0 nud permanent
